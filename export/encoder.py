@@ -1,0 +1,99 @@
+"""Encoder taps and adapter -> one ONNX graph from samples to prefix embeddings, and its int8 form.
+
+The log-mel spectrogram is part of the graph, so the device has no second implementation of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import tempfile
+import warnings
+from pathlib import Path
+
+import onnx
+import torch
+from onnxruntime.quantization import QuantType, quantize_dynamic
+from onnxscript.optimizer import optimize_ir
+from torch import Tensor, nn
+from whisper.model import disable_sdpa
+
+from listen_edge.errors import ListenEdgeError
+from listen_edge.train.adapter import Adapter
+from listen_edge.train.backbones import WhisperTaps
+
+INPUT, OUTPUT = "samples", "prefix_embeddings"
+_OPSET = 18
+_FOLDED_BYTES = 1 << 28  # constants up to this size are folded
+
+
+class EncoderGraph(nn.Module):
+    """samples (1, n_samples) -> prefix embeddings (1, n_query, n_embd)."""
+
+    def __init__(self, taps: WhisperTaps, adapter: Adapter) -> None:
+        super().__init__()
+        self.taps, self.adapter = taps, adapter
+
+    def forward(self, samples: Tensor) -> Tensor:
+        return self.adapter(self.taps(samples))
+
+
+def export_encoder(taps: WhisperTaps, adapter: Adapter, n_samples: int, path: Path) -> None:
+    """Write the float32 graph for windows of n_samples.
+
+    Raises:
+        ListenEdgeError: the file cannot be written; nothing half-written is left.
+    """
+    graph = EncoderGraph(taps, adapter).eval()
+    # The exporter reports on stdout and warns of its own deprecations; results own stdout here.
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with (
+        disable_sdpa(),
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(io.StringIO()),
+        torch.inference_mode(),
+    ):
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            graph,
+            (torch.zeros(1, n_samples),),
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+            opset_version=_OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    # The exporter leaves large weights to be transposed at run time, where int8 misses them.
+    optimize_ir(program.model, input_size_limit=_FOLDED_BYTES, output_size_limit=_FOLDED_BYTES)
+    _save(program.model_proto, path)
+
+
+def quantize_encoder(source: Path, target: Path) -> None:
+    """Write the int8 form: weights of MatMul only, activations quantised as they come.
+
+    Convolutions stay in float32: quantising them cost others their accuracy.
+
+    Source: moonshine-ai/moonshine#73.
+    """
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+        quantized = Path(folder) / target.name
+        logging.getLogger().setLevel(logging.ERROR)  # it recommends a pre-processing step
+        quantize_dynamic(
+            source,
+            quantized,
+            op_types_to_quantize=["MatMul"],
+            per_channel=True,
+            weight_type=QuantType.QInt8,
+        )
+        quantized.rename(target)
+
+
+def _save(model: onnx.ModelProto, path: Path) -> None:
+    temporary = path.with_suffix(".tmp")
+    try:
+        temporary.write_bytes(model.SerializeToString())
+        temporary.rename(path)
+    except OSError as err:
+        temporary.unlink(missing_ok=True)
+        raise ListenEdgeError(f"{path}: cannot be written ({err.strerror})") from err

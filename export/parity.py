@@ -1,0 +1,175 @@
+"""The parity ladder: from the trained networks to what ships, one step at a time, on real clips.
+
+Each rung replaces one part (torch encoder by ONNX, float32 by int8, torch LLM by GGUF) and is
+judged by the answers: how far logit margins move, how many change sign, what AUROC is lost. Tensors
+may differ by much while answers agree, and the other way round, so tensors are not gated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from listen_edge.audio import read_audio
+from listen_edge.errors import ParityError
+from listen_edge.evaluation.esc50 import Esc50Clip, draw_absent
+from listen_edge.evaluation.metrics import auroc
+from listen_edge.prompt import Prompt
+from listen_edge.runtime.encoder import EncoderSession
+from listen_edge.runtime.llama import LlamaSession, Vocabulary
+from listen_edge.train.adapter import Adapter
+from listen_edge.train.backbones import WhisperTaps, load_llama
+from listen_edge.train.packing import PackedQuestions
+
+_N_ABSENT = 3
+
+Embed = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+Ask = Callable[[NDArray[np.float32], Sequence[str]], NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What a rung may lose against the first.
+
+    Attributes:
+        auroc_loss: of AUROC.
+        median_shift: median |margin shift| in nats, as a share of the margins' own spread.
+        flips: share of margins that change sign.
+    """
+
+    auroc_loss: float = 0.01
+    median_shift: float = 0.1
+    flips: float = 0.05
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One step of the ladder, compared with the first."""
+
+    name: str
+    auroc: float
+    median_shift: float
+    max_shift: float
+    flips: float
+    spread: float
+    worst_clip: str
+
+
+def parity_ladder(
+    taps: WhisperTaps,
+    adapter: Adapter,
+    graphs: dict[str, Path],
+    gguf_path: Path,
+    prompt: Prompt,
+    clips: Sequence[Esc50Clip],
+    *,
+    n_samples: int,
+    n_threads: int,
+) -> list[Rung]:
+    """Climb from torch to the shipped parts.
+
+    Args:
+        graphs: precision -> ONNX file, in the order of the rungs.
+        gguf_path: the LLM as it runs on the device; the torch LLM is this file dequantised.
+        clips: real clips, of a fold the adapter has not seen.
+    """
+    torch.set_num_threads(n_threads)
+    labels = [
+        [clip.label, *absent]
+        for clip, absent in zip(clips, draw_absent(clips, "random", _N_ABSENT, seed=0), strict=True)
+    ]
+    windows = [_window(clip.path, n_samples) for clip in clips]
+
+    def torch_embed(window: NDArray[np.float32]) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            return np.asarray(adapter(taps(torch.from_numpy(window)[None]))[0].numpy())
+
+    def climb(embed: Embed, ask: Ask) -> list[NDArray[np.float32]]:
+        return [ask(embed(window), asked) for window, asked in zip(windows, labels, strict=True)]
+
+    encoders: list[tuple[str, Embed]] = [("torch", torch_embed)]
+    for precision, path in graphs.items():
+        session = EncoderSession(path.read_bytes(), n_samples, backend="cpu", n_threads=n_threads)
+        encoders.append((f"onnx {precision}", session.embed))
+    with Vocabulary(gguf_path) as vocabulary:
+        ask = _torch_ask(gguf_path, vocabulary, prompt)
+        ladder = [(f"encoder {name}, LLM torch", climb(embed, ask)) for name, embed in encoders]
+    del ask
+    llama = LlamaSession(gguf_path, prompt, n_threads=n_threads)
+    name, embed = encoders[-1]
+    ladder.append((f"encoder {name}, LLM gguf", climb(embed, llama.margins)))
+    llama.close()
+    return [_rung(name, margins, ladder[0][1], clips) for name, margins in ladder]
+
+
+def check_parity(rungs: Sequence[Rung], gate: Gate = Gate()) -> None:
+    """Raise if any rung loses more than the gate allows; all failures are named.
+
+    Raises:
+        ParityError: with every failing rung and its worst clip.
+    """
+    failures = []
+    for rung in rungs[1:]:
+        loss = rungs[0].auroc - rung.auroc
+        shift = rung.median_shift / rung.spread
+        if loss > gate.auroc_loss or shift > gate.median_shift or rung.flips > gate.flips:
+            failures.append(
+                f"{rung.name}: AUROC loss {loss:.4f} (gate {gate.auroc_loss}), median shift "
+                f"{shift:.3f} of the spread ({gate.median_shift}), flips {rung.flips:.3f} "
+                f"({gate.flips}), worst clip {rung.worst_clip}"
+            )
+    if failures:
+        raise ParityError("the exported answers differ: " + "; ".join(failures))
+
+
+def parity_json(rungs: Sequence[Rung]) -> list[dict[str, Any]]:
+    """Return the report as the manifest keeps it."""
+    return [
+        {key: round(v, 4) if isinstance(v, float) else v for key, v in asdict(rung).items()}
+        for rung in rungs
+    ]
+
+
+def _rung(
+    name: str,
+    margins: Sequence[NDArray[np.float32]],
+    reference: Sequence[NDArray[np.float32]],
+    clips: Sequence[Esc50Clip],
+) -> Rung:
+    is_present = np.concatenate([np.arange(len(row)) == 0 for row in margins])
+    ours, theirs = np.concatenate(margins), np.concatenate(reference)
+    shift = np.abs(ours - theirs)
+    worst = int(np.argmax([np.abs(a - b).max() for a, b in zip(margins, reference, strict=True)]))
+    return Rung(
+        name=name,
+        auroc=auroc(is_present, ours),
+        median_shift=float(np.median(shift)),
+        max_shift=float(shift.max()),
+        flips=float(((ours > 0) != (theirs > 0)).mean()),
+        spread=float(theirs.std()),
+        worst_clip=clips[worst].path.name,
+    )
+
+
+def _torch_ask(gguf_path: Path, vocabulary: Vocabulary, prompt: Prompt) -> Ask:
+    packed = PackedQuestions(load_llama(str(gguf_path)), vocabulary.tokenize, prompt)
+
+    def ask(prefix_embeddings: NDArray[np.float32], concepts: Sequence[str]) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            margins = packed.margins(torch.from_numpy(prefix_embeddings)[None], [concepts])
+        return np.asarray(margins.numpy())
+
+    return ask
+
+
+def _window(path: Path, n_samples: int) -> NDArray[np.float32]:
+    window = np.zeros(n_samples, np.float32)
+    samples = read_audio(path)[:n_samples]
+    window[: len(samples)] = samples
+    return window

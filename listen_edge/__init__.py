@@ -1,0 +1,32 @@
+"""listen-edge: ask an audio-aware LLM on the device which sounds are present, and which are not.
+
+engine = listen_edge.load("tiny")
+answers = engine.ask(samples, ["siren?", "dog barking?"], sample_rate=16000)
+answers[0].presence, answers[0].state
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from listen_edge.errors import ListenEdgeError
+
+if TYPE_CHECKING:
+    from listen_edge.answer import Answer
+    from listen_edge.runtime.engine import Engine, load
+
+__version__ = "0.1.0"
+__all__ = ["Answer", "Engine", "ListenEdgeError", "__version__", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the engine and its backends when they are first used: --help needs neither."""
+    if name in ("Engine", "load"):
+        from listen_edge.runtime import engine
+
+        return getattr(engine, name)
+    if name == "Answer":
+        from listen_edge.answer import Answer
+
+        return Answer
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

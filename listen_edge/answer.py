@@ -1,0 +1,92 @@
+"""Answers and their lines on stdout: a versioned contract, tested as one."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timezone
+from typing import Literal
+
+SCHEMA_VERSION = 1
+
+State = Literal["present", "absent", "unknown"]
+Reason = Literal[
+    "uncertain",  # presence between the off and on thresholds
+    "silent_input",  # all zero: a dead microphone, never "absent"
+    "clipped",  # overdriven, so that a sound may have been lost
+]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Is the sound there? One question about one window.
+
+    Attributes:
+        question: as it was asked.
+        concept: what was asked about, see parse_concept.
+        state: present, absent or unknown.
+        reason: why unknown, else None.
+        presence: calibrated, in [0, 1]; None when nothing was listened to.
+        logit_margin: logit(yes) - logit(no) in nats; None when nothing was listened to.
+        prior_margin: the same on blank audio.
+        calibrated: whether the bundle's calibration speaks of this concept.
+        window_s: start and end in seconds from the start of the recording.
+        level_dbfs: RMS level, None for digital silence.
+        encode_ms, answer_ms: compute time; all questions of a window share it.
+        source: name of the recording or device.
+        bundle: name and hash of the bundle.
+    """
+
+    question: str
+    concept: str
+    state: State
+    reason: Reason | None
+    presence: float | None
+    logit_margin: float | None
+    prior_margin: float | None
+    calibrated: bool
+    window_s: tuple[float, float]
+    level_dbfs: float | None
+    encode_ms: float
+    answer_ms: float
+    source: str
+    bundle: str
+
+    @property
+    def says_yes(self) -> bool:
+        """The forced yes/no of evaluations."""
+        return self.presence is not None and self.presence >= 0.5
+
+    def to_json_line(self, now: datetime | None = None) -> str:
+        """Return the answer as one JSON line; `now` is the time of the answer, in UTC."""
+        now = now or datetime.now(timezone.utc)
+        rounded = replace(
+            self,
+            presence=_round(self.presence, 4),
+            logit_margin=_round(self.logit_margin, 3),
+            prior_margin=_round(self.prior_margin, 3),
+            level_dbfs=_round(self.level_dbfs, 1),
+        )
+        fields = asdict(rounded)
+        fields["window_s"] = [round(edge, 3) for edge in self.window_s]
+        fields["latency_ms"] = {
+            "encode": round(fields.pop("encode_ms"), 1),
+            "answer": round(fields.pop("answer_ms"), 1),
+        }
+        ts = now.strftime("%Y-%m-%dT%H:%M:%S.") + f"{now.microsecond // 1000:03d}Z"
+        return json.dumps({"v": SCHEMA_VERSION, "type": "answer", "ts": ts, **fields})
+
+    def to_text_line(self) -> str:
+        """Return the answer for people: source, question, state and presence."""
+        state = self.state if self.reason is None else f"{self.state} ({self.reason})"
+        presence = "    -" if self.presence is None else f"{self.presence:5.2f}"
+        start, end = self.window_s
+        note = "" if self.calibrated else "  not calibrated"
+        return (
+            f"{self.source}  {start:6.1f}-{end:<6.1f}  {self.question:<24} "
+            f"{presence}  {state}{note}"
+        )
+
+
+def _round(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)

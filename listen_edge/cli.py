@@ -1,0 +1,288 @@
+"""The command line. Results go to stdout, logs and progress to stderr.
+
+Nothing heavy is imported before a command needs it: --help takes no backend, and no command but
+train and export imports torch.
+
+Exit codes: 0 done, 1 an error the user can mend (one line), 2 usage, 130 Ctrl-C; with
+`ask --exit-code` 0 some sound is present, 1 none is, 3 unknown.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from listen_edge import __version__
+from listen_edge.errors import BundleError, ListenEdgeError, MissingExtraError
+
+if TYPE_CHECKING:
+    from listen_edge.answer import Answer
+    from listen_edge.runtime.engine import Engine
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+FOLDER = click.Path(file_okay=False, path_type=Path)
+FILE = click.Path(path_type=Path)
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    try:
+        code = cli(standalone_mode=False)
+        sys.stdout.flush()
+        sys.exit(code if isinstance(code, int) else 0)
+    except ListenEdgeError as err:
+        sys.exit(_fail(str(err), 1))
+    except click.ClickException as err:
+        err.show()
+        sys.exit(err.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        sys.exit(130)
+    except BrokenPipeError:  # stdout was closed, as by `| head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except ModuleNotFoundError as err:
+        extra = {"onnx": "export", "onnxscript": "export"}.get(err.name or "", "train")
+        sys.exit(_fail(str(MissingExtraError(err.name or "a package", extra)), 1))
+
+
+def _fail(message: str, code: int) -> int:
+    click.echo(f"listen-edge: {' '.join(message.split())}", err=True)
+    return code
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.version_option(__version__, message="listen-edge %(version)s")
+@click.option("-v", "--verbose", is_flag=True, help="Log what is done, on stderr.")
+def cli(verbose: bool) -> None:
+    """Ask which sounds are present, and which are not. On this device, without a network."""
+    level = logging.INFO if verbose else logging.WARNING
+    logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr, force=True)
+
+
+def _engine_options(command: Command) -> Command:
+    """Add the options of every command that loads an engine."""
+    options = (
+        click.option("--bundle", default="tiny", help="Embedded bundle's name, or a folder."),
+        click.option(
+            "--backend",
+            type=click.Choice(["auto", "cpu", "cuda", "tensorrt"]),
+            default="auto",
+            help="Compute backend; auto takes the fastest that is available.",
+        ),
+        click.option(
+            "--threads", type=click.IntRange(1, 256), help="CPU threads.  [default: all cores]"
+        ),
+        click.option("--on", type=float, help="Presence from which a sound is present."),
+        click.option("--off", type=float, help="Presence below which a sound is absent."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _load(
+    bundle: str, backend: str, threads: int | None, on: float | None, off: float | None
+) -> Engine:
+    from listen_edge.bundle import open_bundle
+    from listen_edge.runtime.engine import Engine
+    from listen_edge.runtime.score import Thresholds
+
+    opened = open_bundle(bundle)
+    shipped = opened.manifest
+    thresholds = Thresholds(
+        shipped.on_threshold if on is None else on,
+        shipped.off_threshold if off is None else off,
+    )
+    return Engine(opened, backend=backend, n_threads=threads, thresholds=thresholds)
+
+
+@cli.command()
+@click.argument("files", nargs=-1, required=True, type=FILE)
+@click.option("--ask", "questions", multiple=True, required=True, help="A question; repeatable.")
+@click.option("--each-window", is_flag=True, help="Answer for each window of 5 s.")
+@click.option("--format", "form", type=click.Choice(["text", "jsonl"]), default="text")
+@click.option("--exit-code", is_flag=True, help="Exit 0 if any is present, 1 if none, 3 unknown.")
+@_engine_options
+def ask(
+    files: tuple[Path, ...],
+    questions: tuple[str, ...],
+    each_window: bool,
+    form: str,
+    exit_code: bool,
+    **engine_options: Any,
+) -> int:
+    """Answer questions about recordings, one line per file and question."""
+    from listen_edge.audio import read_audio
+    from listen_edge.question import parse_concept
+
+    for question in questions:
+        parse_concept(question)  # a bad question fails before anything is loaded
+    recordings = [(path, read_audio(path)) for path in files]
+    answers: list[Answer] = []
+    with _load(**engine_options) as engine:
+        for path, samples in recordings:
+            found = (
+                [a for row in engine.ask_windows(samples, questions, source=path.name) for a in row]
+                if each_window
+                else engine.ask(samples, questions, source=path.name)
+            )
+            for answer in found:
+                click.echo(answer.to_json_line() if form == "jsonl" else answer.to_text_line())
+            answers += found
+    return _grep_like(answers) if exit_code else 0
+
+
+def _grep_like(answers: list[Answer]) -> int:
+    states = {answer.state for answer in answers}
+    if "present" in states:
+        return 0
+    return 3 if "unknown" in states else 1
+
+
+@cli.group("bundle")
+def bundle_group() -> None:
+    """Look into bundles and verify them."""
+
+
+@bundle_group.command("info")
+@click.argument("bundle", default="tiny")
+def bundle_info(bundle: str) -> None:
+    """Print a bundle's manifest as JSON, with the folder it lies in."""
+    from listen_edge.bundle import MANIFEST, bundle_folder, parse_manifest
+
+    folder = bundle_folder(bundle)
+    manifest = parse_manifest((folder / MANIFEST).read_bytes())
+    click.echo(json.dumps({"folder": str(folder), **manifest.raw}, indent=1, ensure_ascii=False))
+
+
+@bundle_group.command("verify")
+@click.argument("bundle", default="tiny")
+@click.option("--run", is_flag=True, help="Also answer the bundle's examples on this device.")
+@click.option("--threads", type=click.IntRange(1, 256), help="CPU threads.  [default: all cores]")
+def bundle_verify(bundle: str, run: bool, threads: int | None) -> None:
+    """Verify every file's hash; with --run, that this device gives the recorded answers."""
+    from listen_edge.bundle import open_bundle
+    from listen_edge.runtime.verify import compare_examples
+
+    opened = open_bundle(bundle)
+    click.echo(f"{opened.id}: {len(opened.manifest.files)} files and the LLM are as recorded")
+    if not run:
+        return
+    differences, n_answers = compare_examples(opened, n_threads=threads)
+    if differences:
+        raise BundleError(f"{opened.id}: this device answers otherwise: {'; '.join(differences)}")
+    click.echo(f"{opened.id}: {n_answers} answers about the examples are as recorded")
+
+
+@cli.group("eval")
+def eval_group() -> None:
+    """Measure a bundle's answers on benchmarks."""
+
+
+@eval_group.command("esc50")
+@click.argument("folder", type=FOLDER)
+@click.option("--fold", "folds", type=click.IntRange(1, 5), multiple=True, default=[5])
+@click.option(
+    "--absent",
+    "kinds",
+    type=click.Choice(["random", "popular", "adversarial"]),
+    multiple=True,
+    default=["random", "popular", "adversarial"],
+    help="How absent sounds are drawn; repeatable.",
+)
+@click.option("--n-absent", type=click.IntRange(1, 49), default=1, help="Absent sounds per clip.")
+@click.option("--seed", default=0)
+@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table")
+@_engine_options
+def eval_esc50(
+    folder: Path,
+    folds: tuple[int, ...],
+    kinds: tuple[str, ...],
+    n_absent: int,
+    seed: int,
+    form: str,
+    **engine_options: Any,
+) -> None:
+    """Presence questions about ESC-50's clips, in five wordings. FOLDER holds the data set."""
+    from listen_edge.evaluation.esc50 import clips_of_folds, evaluate_esc50, report_rows
+
+    clips = clips_of_folds(folder, folds)
+    reports = []
+    with _load(**engine_options) as engine, _progress(len(clips) * len(kinds)) as advance:
+        for kind in kinds:
+            reports.append(
+                evaluate_esc50(
+                    engine,
+                    clips,
+                    absent=kind,  # type: ignore[arg-type] # click checked it
+                    n_absent=n_absent,
+                    seed=seed,
+                    on_clip=advance,
+                )
+            )
+        bundle_id = engine.bundle.id
+    if form == "json":
+        described = {"bundle": bundle_id, "reports": [asdict(report) for report in reports]}
+        click.echo(json.dumps(described, indent=1))
+        return
+    click.echo(
+        f"{bundle_id}, ESC-50 fold {', '.join(map(str, folds))}, {len(clips)} clips, "
+        f"1 present and {n_absent} absent each"
+    )
+    click.echo(f"{'':22}" + "".join(f"{kind:>14}" for kind in kinds))
+    for rows in zip(*(report_rows(report) for report in reports), strict=True):
+        click.echo(f"{rows[0][0]:22}" + "".join(f"{value:>14}" for _, value in rows))
+
+
+def _progress(total: int) -> Any:
+    """Return a context whose value advances a bar on stderr by one."""
+    from contextlib import contextmanager
+
+    @contextmanager
+    def bar() -> Any:
+        with click.progressbar(length=total, file=sys.stderr) as shown:
+            yield lambda: shown.update(1)
+
+    return bar()
+
+
+@cli.command()
+@click.option("--repeats", type=click.IntRange(1, 1000), default=15, help="Medians of this many.")
+@click.option(
+    "--plain",
+    "whisper",
+    metavar="WHISPER",
+    help="Compare with the plain way: this Whisper in torch on 30 s, every prompt re-evaluated.",
+)
+@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table")
+@_engine_options
+def bench(repeats: int, whisper: str | None, form: str, **engine_options: Any) -> None:
+    """Time the stages with 1, 8 and 31 questions, start-up and peak memory."""
+    from listen_edge.runtime.bench import bench_rows, measure_engine, measure_process
+
+    figures = measure_process(engine_options["bundle"])
+    with _load(**engine_options) as engine:
+        figures |= measure_engine(engine, repeats)
+        if whisper is not None:
+            from listen_edge.export.plain import measure_plain_way
+
+            figures |= measure_plain_way(engine, whisper, figures["window_8_questions_ms"])
+    if form == "json":
+        click.echo(json.dumps(figures, indent=1))
+        return
+    for name, value in bench_rows(figures):
+        click.echo(f"{name:42}{value:>12}")
+
+
+from listen_edge.cli_training import export_group, train  # noqa: E402 - they share this group's style
+
+cli.add_command(train)
+cli.add_command(export_group)

@@ -1,0 +1,43 @@
+"""Every failure a user can cause or mend, as one sentence.
+
+ListenEdgeError
+├── AudioError          a recording or stream that cannot be listened to
+├── QuestionError       a question that cannot be asked
+├── BundleError         a bundle, model or checkpoint that is damaged, foreign or incomplete
+├── ParityError         an export whose answers differ from its source's
+├── BackendError        a compute backend that was asked for and is not available
+└── MissingExtraError   a package of an optional extra is not installed
+
+The command line prints the message as one line on stderr and exits with 1.
+"""
+
+
+class ListenEdgeError(Exception):
+    """Base of all errors that are shown to the user without a traceback."""
+
+
+class AudioError(ListenEdgeError):
+    """The recording is missing, empty, truncated, too short or not finite."""
+
+
+class QuestionError(ListenEdgeError):
+    """The question is empty, too long or names no sound."""
+
+
+class BundleError(ListenEdgeError):
+    """The bundle or a model file is missing, altered, foreign or of an unknown schema."""
+
+
+class ParityError(ListenEdgeError):
+    """The exported model's answers differ from the trained model's by more than the gate."""
+
+
+class BackendError(ListenEdgeError):
+    """The compute backend asked for is not available on this machine."""
+
+
+class MissingExtraError(ListenEdgeError):
+    """A package of an optional extra is missing."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(f"{package} is not installed; run: pip install 'listen-edge[{extra}]'")

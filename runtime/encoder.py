@@ -1,0 +1,76 @@
+"""The audio side: one window of samples in, prefix embeddings out, through onnxruntime.
+
+The graph holds log-mel, Whisper's encoder, the Q-Former and the linear layer; this file knows only
+its two ends and the backends.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from listen_edge.errors import BackendError, BundleError, MissingExtraError
+
+try:
+    import onnxruntime
+except ImportError as err:
+    raise MissingExtraError("onnxruntime", "cpu") from err
+
+PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+}
+
+
+class EncoderSession:
+    """An encoder graph on one backend.
+
+    Args:
+        model: the verified bytes of the ONNX file.
+        n_samples: window length the graph was exported for.
+        backend: "cpu", "cuda" or "tensorrt"; not available is an error, never a fall-back.
+        n_threads: threads of this session.
+
+    Raises:
+        BackendError: the backend is not available.
+        BundleError: not an encoder graph for this window.
+    """
+
+    def __init__(self, model: bytes, n_samples: int, *, backend: str, n_threads: int) -> None:
+        provider = PROVIDERS[backend]
+        if provider not in onnxruntime.get_available_providers():
+            raise BackendError(
+                f"backend {backend}: this onnxruntime offers "
+                f"{', '.join(onnxruntime.get_available_providers())}; "
+                "install listen-edge[gpu] or use --backend cpu"
+            )
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = n_threads
+        options.inter_op_num_threads = 1
+        # A spinning pool would fight llama.cpp's for the same cores.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.log_severity_level = 3
+        try:
+            self._session = onnxruntime.InferenceSession(model, options, providers=[provider])
+        except Exception as err:  # onnxruntime raises its own unexported types
+            raise BundleError(f"encoder graph: onnxruntime cannot load it ({err})") from err
+        if self._session.get_providers()[0] != provider:
+            raise BackendError(f"backend {backend}: onnxruntime fell back to the CPU")
+        (samples,), (embeddings,) = self._session.get_inputs(), self._session.get_outputs()
+        if samples.shape != [1, n_samples]:
+            raise BundleError(
+                f"encoder graph takes {samples.shape} samples, the manifest says [1, {n_samples}]"
+            )
+        self._input, self._output = samples.name, embeddings.name
+
+    def embed(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return prefix embeddings (n_query, n_embd) of one window (n_samples,)."""
+        outputs = self._session.run([self._output], {self._input: samples[None]})
+        return np.asarray(outputs[0][0], np.float32)
+
+
+def available_backends() -> list[str]:
+    """Return the backends that this onnxruntime offers, fastest first."""
+    offered = onnxruntime.get_available_providers()
+    return [name for name in ("tensorrt", "cuda", "cpu") if PROVIDERS[name] in offered]

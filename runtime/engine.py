@@ -1,0 +1,286 @@
+"""One window and its questions -> answers.
+
+Owns the two sessions (encoder, LLaMA) and runs them one after the other, never at once, so that
+they do not fight for cores. Nothing crosses windows: the same samples and questions give the same
+answers, whatever was asked before.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from listen_edge.answer import Answer, Reason, State
+from listen_edge.audio import level_dbfs, prepare
+from listen_edge.bundle import Bundle, open_bundle
+from listen_edge.errors import BackendError, BundleError
+from listen_edge.question import parse_concept
+from listen_edge.runtime.encoder import EncoderSession, available_backends
+from listen_edge.runtime.llama import LlamaSession, gpu_is_supported
+from listen_edge.runtime.requantize import runnable_gguf
+from listen_edge.runtime.score import Thresholds, is_clipped, is_silent, judge
+
+logger = logging.getLogger(__name__)
+
+BACKENDS = ("auto", "cpu", "cuda", "tensorrt")
+_MAX_PRIORS = 4096  # concepts whose blank-audio margin is kept
+
+
+class Engine:
+    """A loaded bundle. Not for use from several threads at once.
+
+    Args:
+        bundle: verified, see open_bundle.
+        backend: "auto", "cpu", "cuda" or "tensorrt"; one asked for and not available is an error,
+            "auto" takes the fastest that is there and logs which.
+        n_threads: CPU threads of each session; default: the cores this process may use.
+        thresholds: override the bundle's.
+
+    Raises:
+        BundleError: files that do not belong together.
+        BackendError: the backend is not available.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        *,
+        backend: str = "auto",
+        n_threads: int | None = None,
+        thresholds: Thresholds | None = None,
+    ) -> None:
+        manifest = bundle.manifest
+        self.bundle = bundle
+        self.sample_rate = manifest.sample_rate
+        self.window_s, self.hop_s = manifest.window_s, manifest.hop_s
+        self.n_threads = n_threads or len(os.sched_getaffinity(0))
+        self.thresholds = thresholds or Thresholds(manifest.on_threshold, manifest.off_threshold)
+        self.backend, gpu_layers = _choose_backend(backend)
+        self._n_window = round(manifest.window_s * manifest.sample_rate)
+        self._encoder = EncoderSession(
+            bundle.encoder, self._n_window, backend=self.backend, n_threads=self.n_threads
+        )
+        gguf_path = runnable_gguf(bundle.gguf_path, manifest.gguf, self.n_threads)
+        self._llama = LlamaSession(
+            gguf_path, manifest.prompt, n_threads=self.n_threads, gpu_layers=gpu_layers
+        )
+        vocab_sha256 = self._llama.vocab_sha256()
+        if self._llama.n_embd != manifest.n_embd or vocab_sha256 != manifest.vocab_sha256:
+            self.close()
+            raise BundleError(
+                f"{bundle.gguf_path.name}: width {self._llama.n_embd} and vocabulary "
+                f"{vocab_sha256[:8]}..., the manifest expects {manifest.n_embd} and "
+                f"{manifest.vocab_sha256[:8]}...; adapter and LLM do not belong together"
+            )
+        self._blank: NDArray[np.float32] | None = None
+        self._priors: dict[str, float] = {}
+
+    def ask(
+        self,
+        samples: NDArray[np.floating],
+        questions: Sequence[str],
+        *,
+        sample_rate: int = 16_000,
+        source: str = "samples",
+    ) -> list[Answer]:
+        """Answer each question about a recording of any length.
+
+        Of a recording longer than a window, windows are taken at the hop and the answer is the one
+        with the highest presence.
+
+        Args:
+            samples: shape (n_samples,) or (n_samples, n_channels), in [-1, 1].
+            questions: anybody's words, see parse_concept.
+            sample_rate: of `samples`, in Hz.
+            source: name to put into the answers.
+
+        Raises:
+            AudioError: shorter than 0.1 s or not finite.
+            QuestionError: a question that names no sound.
+        """
+        windows = list(self.ask_windows(samples, questions, sample_rate=sample_rate, source=source))
+        return [max(answers, key=_strength) for answers in zip(*windows, strict=True)]
+
+    def ask_windows(
+        self,
+        samples: NDArray[np.floating],
+        questions: Sequence[str],
+        *,
+        sample_rate: int = 16_000,
+        source: str = "samples",
+    ) -> Iterator[list[Answer]]:
+        """Yield the answers of each window in turn; arguments and errors as for ask."""
+        concepts = [parse_concept(question) for question in questions]
+        mono = prepare(samples, sample_rate)
+        for start in self._window_starts(len(mono)):
+            window = mono[start : start + self._n_window]
+            yield self._answer_window(window, start, questions, concepts, source)
+
+    def embed(self, window: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the prefix embeddings (n_query, n_embd) of at most a window of samples."""
+        padded = np.zeros(self._n_window, np.float32)
+        padded[: len(window)] = window
+        return self._encoder.embed(padded)
+
+    def margins(
+        self, prefix_embeddings: NDArray[np.float32], concepts: Sequence[str]
+    ) -> NDArray[np.float32]:
+        """Return the logit margin of each concept, shape (len(concepts),), in nats."""
+        return self._llama.margins(prefix_embeddings, concepts)
+
+    def prior_margins(self, concepts: Sequence[str]) -> NDArray[np.float32]:
+        """Return each concept's margin on blank audio, computed once per concept."""
+        missing = [c for c in dict.fromkeys(concepts) if c not in self._priors]
+        if missing:
+            if self._blank is None:
+                self._blank = self.embed(np.zeros(0, np.float32))
+            if len(self._priors) + len(missing) > _MAX_PRIORS:
+                self._priors.clear()
+                missing = list(dict.fromkeys(concepts))
+            margins = self.margins(self._blank, missing)
+            self._priors.update(zip(missing, margins.tolist(), strict=True))
+        return np.array([self._priors[concept] for concept in concepts], np.float32)
+
+    def close(self) -> None:
+        """Free the LLM's memory; the engine cannot be used afterwards."""
+        self._llama.close()
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, err: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _window_starts(self, n_samples: int) -> list[int]:
+        """Return window starts at the hop; the last window ends where the recording ends."""
+        last = max(0, n_samples - self._n_window)
+        hop = round(self.hop_s * self.sample_rate)
+        return [*range(0, last, hop), last]
+
+    def _answer_window(
+        self,
+        window: NDArray[np.float32],
+        start: int,
+        questions: Sequence[str],
+        concepts: Sequence[str],
+        source: str,
+    ) -> list[Answer]:
+        start_s = start / self.sample_rate
+        heard = None if is_silent(window) else self._listen(window, concepts)
+        return [
+            self._answer(
+                question,
+                concept,
+                heard,
+                source=source,
+                window_s=(start_s, start_s + len(window) / self.sample_rate),
+            )
+            for question, concept in zip(questions, concepts, strict=True)
+        ]
+
+    def _listen(self, window: NDArray[np.float32], concepts: Sequence[str]) -> _Heard:
+        unique = list(dict.fromkeys(concepts))  # two wordings of one question are decoded once
+        priors = self.prior_margins(unique)
+        started = time.perf_counter()
+        prefix_embeddings = self.embed(window)
+        encoded = time.perf_counter()
+        margins = self.margins(prefix_embeddings, unique)
+        answered = time.perf_counter()
+        return _Heard(
+            margins=dict(zip(unique, margins.tolist(), strict=True)),
+            priors=dict(zip(unique, priors.tolist(), strict=True)),
+            level_dbfs=level_dbfs(window),
+            is_clipped=is_clipped(window),
+            encode_ms=1000 * (encoded - started),
+            answer_ms=1000 * (answered - encoded),
+        )
+
+    def _answer(
+        self,
+        question: str,
+        concept: str,
+        heard: _Heard | None,
+        *,
+        source: str,
+        window_s: tuple[float, float],
+    ) -> Answer:
+        calibration = self.bundle.manifest.calibration
+        state: State = "unknown"
+        reason: Reason | None = "silent_input"
+        presence = margin = prior = None
+        if heard is not None:
+            margin, prior = heard.margins[concept], heard.priors[concept]
+            presence = calibration.presence(margin, prior)
+            state, reason = judge(presence, self.thresholds, clipped=heard.is_clipped)
+        return Answer(
+            question=question,
+            concept=concept,
+            state=state,
+            reason=reason,
+            presence=presence,
+            logit_margin=margin,
+            prior_margin=prior,
+            calibrated=calibration.covers(concept),
+            window_s=window_s,
+            level_dbfs=heard.level_dbfs if heard else None,
+            encode_ms=heard.encode_ms if heard else 0.0,
+            answer_ms=heard.answer_ms if heard else 0.0,
+            source=source,
+            bundle=self.bundle.id,
+        )
+
+
+@dataclass(frozen=True)
+class _Heard:
+    """What one window of sound gave, by concept."""
+
+    margins: dict[str, float]
+    priors: dict[str, float]
+    level_dbfs: float | None
+    is_clipped: bool
+    encode_ms: float
+    answer_ms: float
+
+
+def load(
+    name_or_path: str = "tiny",
+    *,
+    backend: str = "auto",
+    n_threads: int | None = None,
+    thresholds: Thresholds | None = None,
+) -> Engine:
+    """Verify and load a bundle; arguments and errors as for open_bundle and Engine."""
+    bundle = open_bundle(name_or_path)
+    return Engine(bundle, backend=backend, n_threads=n_threads, thresholds=thresholds)
+
+
+def _strength(answer: Answer) -> float:
+    return -1.0 if answer.presence is None else answer.presence
+
+
+def _choose_backend(wanted: str) -> tuple[str, int]:
+    """Return the encoder's backend and how many LLM layers go to the GPU."""
+    if wanted not in BACKENDS:
+        raise BackendError(f"backend {wanted!r}, expected one of {', '.join(BACKENDS)}")
+    if wanted == "cpu":
+        return "cpu", 0
+    if wanted == "auto":
+        encoder = next(name for name in available_backends() if name != "tensorrt")
+        gpu_layers = -1 if gpu_is_supported() else 0
+        logger.info("backend auto: encoder on %s, LLM layers on the GPU: %d", encoder, gpu_layers)
+        return encoder, gpu_layers
+    if not gpu_is_supported():
+        raise BackendError(
+            f"backend {wanted}: this llama.cpp was built without GPU support; reinstall with "
+            "CMAKE_ARGS=-DGGML_CUDA=on or use --backend cpu"
+        )
+    return wanted, -1

@@ -1,0 +1,52 @@
+"""The LLM file as it is run: the bundle's GGUF, requantised once into the user's cache.
+
+Source: llama.cpp repacks Q8_0 for the CPU's vector units, Q4_1 not; Q8_0 of the same weights keeps
+the answers at nearly twice the speed (docs/method.md).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from importlib.metadata import version
+from pathlib import Path
+
+from listen_edge.bundle import Gguf, cache_dir, sha256_of
+from listen_edge.errors import BundleError
+from listen_edge.runtime.llama import quantize_gguf
+
+logger = logging.getLogger(__name__)
+
+
+def runnable_gguf(source_path: Path, gguf: Gguf, n_threads: int) -> Path:
+    """Return `source_path`, or its requantised copy in the cache, made on first use.
+
+    The copy's name holds the source's hash, the type and llama.cpp's version, since the last bits
+    depend on that; its own hash lies beside it and is checked at each start.
+
+    Raises:
+        BundleError: the cache cannot be written, or the quantiser failed.
+    """
+    if gguf.quantization == gguf.source_quantization:
+        return source_path
+    name = f"{gguf.sha256}.{gguf.quantization}.{version('llama-cpp-python')}.gguf"
+    cached = cache_dir() / name
+    recorded = cached.with_suffix(".sha256")
+    if cached.is_file() and recorded.is_file() and recorded.read_text() == sha256_of(cached):
+        return cached
+    logger.info("requantising %s to %s, once", source_path.name, gguf.quantization)
+    temporary = cached.with_suffix(f".{os.getpid()}.tmp")
+    try:
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        quantize_gguf(source_path, temporary, gguf.quantization, n_threads)
+        recorded.unlink(missing_ok=True)
+        temporary.rename(cached)
+        recorded.write_text(sha256_of(cached))
+    except OSError as err:
+        raise BundleError(
+            f"{cached.parent}: the requantised LLM cannot be written ({err.strerror}); free some "
+            "space or set XDG_CACHE_HOME"
+        ) from err
+    finally:
+        temporary.unlink(missing_ok=True)
+    return cached

@@ -1,0 +1,1 @@
+"""Training of the adapter between frozen backbones; needs the extra `train`."""

@@ -1,0 +1,132 @@
+"""Training state on disk: safetensors, written whole or not at all, with the run's config beside.
+
+`adapter.safetensors` is the result; `checkpoint.safetensors` adds the optimiser's state, so that a
+run killed at any step goes on from its last checkpoint to the same result.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from listen_edge.errors import BundleError, ListenEdgeError
+from listen_edge.train.adapter import Adapter, AdapterConfig
+
+ADAPTER_FILE = "adapter.safetensors"
+CHECKPOINT_FILE = "checkpoint.safetensors"
+CONFIG_FILE = "config.json"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands: steps done in each phase."""
+
+    warm_step: int = 0
+    step: int = 0
+
+
+def save_adapter(folder: Path, adapter: Adapter) -> None:
+    """Write `adapter.safetensors` with its config in the file's metadata."""
+    metadata = {"config": json.dumps(asdict(adapter.config))}
+    _save(folder / ADAPTER_FILE, dict(adapter.state_dict()), metadata)
+
+
+def load_adapter(path: Path) -> Adapter:
+    """Return the adapter of a run's folder or of an `adapter.safetensors`, in evaluation mode.
+
+    Raises:
+        BundleError: missing, damaged or not an adapter.
+    """
+    path = path / ADAPTER_FILE if path.is_dir() else path
+    tensors, metadata = _load(path)
+    try:
+        fields = json.loads(metadata["config"])
+        adapter = Adapter(AdapterConfig(**{**fields, "taps": tuple(fields["taps"])}))
+        adapter.load_state_dict(tensors)
+    except (KeyError, TypeError, RuntimeError) as err:
+        raise BundleError(f"{path}: not an adapter written by listen-edge train ({err})") from err
+    return adapter.eval()
+
+
+def save_checkpoint(
+    folder: Path, adapter: Adapter, optimizer: torch.optim.Optimizer, progress: Progress
+) -> None:
+    """Write weights, optimiser state and progress."""
+    tensors = {f"adapter.{name}": tensor for name, tensor in adapter.state_dict().items()}
+    for index, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{index}.{name}": torch.as_tensor(v) for name, v in state.items()}
+    _save(folder / CHECKPOINT_FILE, tensors, {"progress": json.dumps(asdict(progress))})
+
+
+def load_checkpoint(
+    folder: Path, adapter: Adapter, optimizer: torch.optim.Optimizer
+) -> Progress | None:
+    """Fill adapter and optimiser from the last checkpoint; None if there is none."""
+    path = folder / CHECKPOINT_FILE
+    if not path.exists():
+        return None
+    tensors, metadata = _load(path)
+    try:
+        adapter.load_state_dict(_under(tensors, "adapter"))
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in _under(tensors, "optimizer").items():
+            index, field = name.split(".", 1)
+            state.setdefault(int(index), {})[field] = tensor
+        groups = optimizer.state_dict()["param_groups"]
+        optimizer.load_state_dict({"state": state, "param_groups": groups})
+        return Progress(**json.loads(metadata["progress"]))
+    except (KeyError, TypeError, RuntimeError) as err:
+        raise BundleError(f"{path}: not a checkpoint of this run ({err})") from err
+
+
+def open_run(folder: Path, config: dict[str, Any]) -> None:
+    """Make the run's folder, or check that it holds the same run.
+
+    Raises:
+        ListenEdgeError: the folder holds a run with another config.
+    """
+    path = folder / CONFIG_FILE
+    described = json.dumps(config, indent=1, sort_keys=True)
+    if path.exists() and path.read_text() != described:
+        raise ListenEdgeError(
+            f"{folder}: holds a run with another config; choose another --out or delete it"
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text(described)
+        temporary.rename(path)
+    except OSError as err:
+        raise ListenEdgeError(f"{path}: cannot be written ({err.strerror})") from err
+
+
+def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    start = f"{prefix}."
+    return {n.removeprefix(start): t for n, t in tensors.items() if n.startswith(start)}
+
+
+def _save(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    try:
+        save_file({n: t.contiguous().cpu() for n, t in tensors.items()}, temporary, metadata)
+        temporary.rename(path)
+    except (OSError, SafetensorError) as err:
+        temporary.unlink(missing_ok=True)
+        raise ListenEdgeError(f"{path}: cannot be written ({err}); free some space") from err
+
+
+def _load(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            names = file.keys()
+            return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
+    except (OSError, SafetensorError) as err:
+        raise BundleError(f"{path}: missing or damaged ({err}); train again") from err
