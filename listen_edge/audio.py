@@ -6,6 +6,7 @@ holds no sound that could be listened to, is an AudioError that names the file.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,10 @@ from listen_edge.log_mel import SAMPLE_RATE
 
 MIN_DURATION_S = 0.1  # shorter holds less than one syllable: nothing can be said about it
 MAX_DURATION_S = 4 * 3600.0  # read into memory whole; longer recordings are replayed
+# What libsndfile logs of a file that ends early. A WAV written to a pipe leaves its size open.
+_CUT_SHORT = re.compile(
+    r"lacks an end-of-stream bit|^data : (?!0 |4294967295 )\d+ \(should be \d+\)", re.MULTILINE
+)
 MIN_RATE, MAX_RATE = 4_000, 768_000  # Hz
 
 
@@ -41,14 +46,16 @@ def read_audio(path: Path) -> NDArray[np.float32]:
                     f"{MAX_DURATION_S / 3600:.0f} h; split the recording"
                 )
             channels = file.read(dtype="float32", always_2d=True)
+            is_cut = _CUT_SHORT.search(file.extra_info) is not None
     except (soundfile.LibsndfileError, OSError) as err:
         raise AudioError(
             f"{path}: cannot be decoded ({str(err).splitlines()[0]}); expected a recording that "
             "libsndfile reads, such as WAV, FLAC, Ogg or MP3"
         ) from err
-    if len(channels) < n_expected:
+    if is_cut or len(channels) < n_expected:
         raise AudioError(
-            f"{path}: truncated, {len(channels)} of {n_expected} samples could be read"
+            f"{path}: truncated, it ends after {len(channels) / rate:.1f} s in mid-stream; "
+            "copy or record it again"
         )
     try:
         return prepare(channels, rate)

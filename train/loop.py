@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 from torch.nn import functional
@@ -127,6 +128,7 @@ def train(config: TrainConfig, out_dir: Path, prompt: Prompt = DEFAULT_PROMPT) -
                 BarColumn(),
                 MofNCompleteColumn(),
                 TimeRemainingColumn(),
+                console=Console(stderr=True),  # results own stdout
             )
         )
         run = _Run(config, out_dir, prompt, progress)

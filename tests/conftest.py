@@ -1,0 +1,161 @@
+"""Small real parts for unit tests: random-weight networks, a made-up data set, real recordings."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import gguf
+import numpy as np
+import pytest
+import soundfile
+import torch
+from whisper.model import ModelDimensions, Whisper
+
+import listen_edge
+
+listen_edge.__path__.append(str(Path(__file__).parent.parent))
+
+from listen_edge.bundle import bundle_folder  # noqa: E402
+from listen_edge.prompt import Prompt  # noqa: E402
+from listen_edge.runtime.engine import Engine, load  # noqa: E402
+
+CLASSES = ("hum", "beep", "hiss")
+# Byte-level BPE writes a space as U+0120 and a newline as U+010A.
+_WORDS = ("ĠYes", "ĠNo", "Ġhum", "Ġbeep", "Ġhiss")
+_TEST_PROMPT = Prompt(prefix="Sounds: hum. hum? Yes\nSounds:", bridge=" q", question=" {}?")
+
+
+@pytest.fixture(autouse=True)
+def _private_cache(monkeypatch: pytest.MonkeyPatch, shared_cache: Path) -> None:
+    """Keep the tests out of the user's cache; the LLM is requantised once per test run."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(shared_cache))
+
+
+@pytest.fixture(scope="session")
+def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def tiny_folder() -> Path:
+    """Folder of the embedded bundle."""
+    return bundle_folder("tiny")
+
+
+@pytest.fixture(scope="session")
+def engine(shared_cache: Path) -> Iterator[Engine]:
+    """The embedded bundle with its real weights."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(shared_cache))
+        engine = load("tiny", n_threads=2)
+    with engine:
+        yield engine
+
+
+@pytest.fixture(scope="session")
+def prompt() -> Prompt:
+    """A short prompt whose answers are single tokens of the test vocabulary."""
+    return _TEST_PROMPT
+
+
+@pytest.fixture(scope="session")
+def whisper_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random-weight Whisper of two small blocks, as an openai-whisper checkpoint."""
+    torch.manual_seed(0)
+    dims = ModelDimensions(80, 1500, 32, 2, 2, 64, 16, 32, 2, 1)
+    path = tmp_path_factory.mktemp("whisper") / "whisper.pt"
+    state = {"dims": asdict(dims), "model_state_dict": Whisper(dims).state_dict()}
+    torch.save(state, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def llama_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random-weight LLaMA of two small layers with a byte-level vocabulary."""
+    path = tmp_path_factory.mktemp("llama") / "llama.gguf"
+    write_llama_gguf(path, _WORDS)
+    return path
+
+
+@pytest.fixture(scope="session")
+def esc50_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three classes of made-up sounds in five folds, in ESC-50's official layout."""
+    folder = tmp_path_factory.mktemp("esc50")
+    (folder / "audio").mkdir()
+    (folder / "meta").mkdir()
+    rng = np.random.default_rng(0)
+    time = np.arange(16_000) / 16_000
+    with (folder / "meta/esc50.csv").open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["filename", "fold", "target", "category"])
+        for fold in range(1, 6):
+            for target, label in enumerate(CLASSES):
+                tone = np.sin(2 * np.pi * (300 if target == 0 else 3000) * time)
+                samples = rng.normal(0, 0.1, len(time)) + (0.3 * tone if target < 2 else 0)
+                name = f"{fold}-{target}.wav"
+                soundfile.write(folder / "audio" / name, samples, 16_000)
+                table.writerow([name, fold, target, label.replace(" ", "_")])
+    return folder
+
+
+def write_llama_gguf(path: Path, words: tuple[str, ...], n_embd: int = 32) -> None:
+    """Write a random LLaMA whose vocabulary is all bytes plus `words`, each one token."""
+    rng = np.random.default_rng(0)
+    tokens = list(_byte_characters())
+    merges: list[str] = []
+    for word in words:  # merge every word from its left, one character at a time
+        for end in range(2, len(word) + 1):
+            merge = f"{word[: end - 1]} {word[end - 1]}"
+            if merge not in merges:
+                merges.append(merge)
+                tokens.append(word[:end])
+    tokens = [*dict.fromkeys(tokens), "<end>"]
+    n_layers, n_heads, n_ff, n_vocab = 2, 2, 64, len(tokens)
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_context_length(2048)
+    writer.add_embedding_length(n_embd)
+    writer.add_block_count(n_layers)
+    writer.add_feed_forward_length(n_ff)
+    writer.add_head_count(n_heads)
+    writer.add_head_count_kv(n_heads)
+    writer.add_rope_dimension_count(n_embd // n_heads)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_vocab_size(n_vocab)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("gpt-2")
+    writer.add_token_list(tokens)
+    writer.add_token_types([gguf.TokenType.NORMAL] * (n_vocab - 1) + [gguf.TokenType.CONTROL])
+    writer.add_token_merges(merges)
+    writer.add_eos_token_id(n_vocab - 1)
+    writer.add_bos_token_id(n_vocab - 1)
+
+    def add(name: str, *shape: int) -> None:
+        scale = 1.0 if name.endswith("norm.weight") else 0.0
+        weights = scale + rng.normal(0, 0.02 if scale else 0.3, shape)
+        writer.add_tensor(name, weights.astype(np.float32))
+
+    add("token_embd.weight", n_vocab, n_embd)
+    add("output.weight", n_vocab, n_embd)
+    add("output_norm.weight", n_embd)
+    for k in range(n_layers):
+        add(f"blk.{k}.attn_norm.weight", n_embd)
+        add(f"blk.{k}.ffn_norm.weight", n_embd)
+        for name in ("attn_q", "attn_k", "attn_v", "attn_output"):
+            add(f"blk.{k}.{name}.weight", n_embd, n_embd)
+        add(f"blk.{k}.ffn_gate.weight", n_ff, n_embd)
+        add(f"blk.{k}.ffn_up.weight", n_ff, n_embd)
+        add(f"blk.{k}.ffn_down.weight", n_embd, n_ff)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def _byte_characters() -> list[str]:
+    """Return GPT-2's printable stand-ins for the 256 bytes."""
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    spare = iter(range(256, 512))
+    return [chr(byte if byte in printable else next(spare)) for byte in range(256)]

