@@ -6,7 +6,8 @@ import json
 import logging
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,16 @@ from listen_edge.bundle import (
     written_folder,
 )
 from listen_edge.calibration import Calibration, fit_calibration
-from listen_edge.errors import BundleError, ListenEdgeError
-from listen_edge.evaluation.esc50 import Esc50Clip, clips_of_folds, margins_of_clips
-from listen_edge.export.encoder import export_encoder, quantize_encoder
-from listen_edge.export.parity import check_parity, parity_json, parity_ladder
+from listen_edge.errors import BundleError
+from listen_edge.evaluation.esc50 import (
+    ABSENT_KINDS,
+    Esc50Clip,
+    clips_of_folds,
+    evaluate_esc50,
+    margins_of_clips,
+)
+from listen_edge.export.encoder import OPSET, export_encoder, quantize_encoder
+from listen_edge.export.parity import Rung, check_parity, parity_json, parity_ladder
 from listen_edge.log_mel import SAMPLE_RATE
 from listen_edge.prompt import Prompt
 from listen_edge.runtime.engine import Engine
@@ -39,6 +46,7 @@ from listen_edge.train.concepts import names_of
 
 logger = logging.getLogger(__name__)
 
+ENCODER = "encoder.int8.onnx"
 EXPECTED = "expected.json"
 _PARITY_CLIPS = 48
 _CALIBRATION_ABSENT = 4  # absent questions per clip
@@ -59,6 +67,8 @@ class BundleConfig:
         calibration: bundle whose calibration is carried over; None fits one on held_out.
         examples: recordings to put into the bundle.
         example_questions: asked of every example for `bundle verify --run`.
+        about: names, sources and licences of the parts, for people.
+        documents: texts to put beside the manifest, e.g. who recorded what was trained on.
     """
 
     name: str
@@ -72,7 +82,20 @@ class BundleConfig:
     calibration: Path | None = None
     examples: tuple[Path, ...] = ()
     example_questions: tuple[str, ...] = ()
+    documents: tuple[Path, ...] = ()
+    about: dict[str, Any] = field(default_factory=dict)
     n_threads: int = 2
+
+
+@dataclass(frozen=True)
+class _TrainedParts:
+    """What a training run left: its config, the frozen encoder and the trained adapter."""
+
+    run: dict[str, Any]
+    prompt: Prompt
+    taps: WhisperTaps
+    adapter: Adapter
+    n_samples: int
 
 
 def export_bundle(run_dir: Path, target: Path, config: BundleConfig) -> None:
@@ -82,9 +105,107 @@ def export_bundle(run_dir: Path, target: Path, config: BundleConfig) -> None:
         ParityError: the exported answers differ from the trained ones.
         BundleError: damaged inputs, or the target cannot be written.
     """
-    run, taps, adapter, n_samples = _trained_parts(run_dir)
-    prompt = Prompt.from_json(run["prompt"])
-    gguf = Gguf(
+    parts = _trained_parts(run_dir)
+    clips = clips_of_folds(config.esc50, [config.held_out])
+    with written_folder(target) as folder:
+        rungs = _write_encoder(folder, parts, config, clips)
+        raw = _raw_manifest(parts, config)
+        raw["parity"] = parity_json(rungs)
+        raw["files"] = _copy_files(folder, config)
+        write_manifest(folder, raw)
+        logger.info("calibrating")
+        raw["calibration"] = _calibration(folder, config, clips).to_json()
+        write_manifest(folder, raw)
+        if config.calibration is not None:  # else the held-out fold has been fitted on
+            logger.info("evaluating")
+            raw["eval"] = _evaluate(folder, config, clips)
+        _write_expected(folder, config)
+        raw["files"].append(describe_file(folder, EXPECTED, "expected"))
+        write_manifest(folder, raw)
+
+
+def _write_encoder(
+    folder: Path, parts: _TrainedParts, config: BundleConfig, clips: Sequence[Esc50Clip]
+) -> list[Rung]:
+    """Write the int8 graph and return the parity ladder, whose gates have passed."""
+    logger.info("exporting the encoder")
+    fp32, int8 = folder / "encoder.fp32.onnx", folder / ENCODER
+    export_encoder(parts.taps, parts.adapter, parts.n_samples, fp32)
+    quantize_encoder(fp32, int8)
+    logger.info("climbing the parity ladder")
+    rungs = parity_ladder(
+        parts.taps,
+        parts.adapter,
+        {"fp32": fp32, "int8": int8},
+        runnable_gguf(config.gguf, _gguf(config), config.n_threads),
+        parts.prompt,
+        clips[:: max(1, len(clips) // _PARITY_CLIPS)],
+        n_samples=parts.n_samples,
+        n_threads=config.n_threads,
+    )
+    for rung in rungs:
+        logger.info("%s", rung)
+    check_parity(rungs)
+    fp32.unlink()
+    return rungs
+
+
+def _copy_files(folder: Path, config: BundleConfig) -> list[dict[str, Any]]:
+    """Put examples, documents and the LLM in place; return the manifest's list of files."""
+    if config.gguf_package is None:
+        shutil.copyfile(config.gguf, folder / config.gguf.name)
+    files = [describe_file(folder, ENCODER, "encoder", "int8")]
+    (folder / "clips").mkdir()
+    for example in config.examples:
+        shutil.copyfile(example, folder / "clips" / example.name)
+        files.append(describe_file(folder, f"clips/{example.name}", "clip"))
+    for document in config.documents:
+        shutil.copyfile(document, folder / document.name)
+        files.append(describe_file(folder, document.name, "document"))
+    return files
+
+
+def _raw_manifest(parts: _TrainedParts, config: BundleConfig) -> dict[str, Any]:
+    """Return the manifest without its files and measurements."""
+    adapter, gguf = parts.adapter, _gguf(config)
+    with Vocabulary(config.gguf) as vocabulary:
+        vocab_sha256 = vocabulary.sha256()
+    return {
+        "schema": SCHEMA,
+        "name": config.name,
+        "version": config.version,
+        "about": config.about,
+        "files": [],
+        "audio": {"sample_rate": SAMPLE_RATE, "window_s": parts.run["window_s"], "hop_s": 1.0},
+        "encoder": {"taps": parts.run["taps"], "d_encoder": adapter.config.d_encoder},
+        "adapter": {
+            "n_query": adapter.config.n_query,
+            "d_qformer": adapter.config.d_qformer,
+            "n_layers": adapter.config.n_layers,
+            "n_parameters": sum(p.numel() for p in adapter.parameters()),
+        },
+        "llm": {
+            "arch": "llama",
+            "n_embd": adapter.config.n_embd,
+            "vocab_sha256": vocab_sha256,
+            "quantization": gguf.quantization,
+            "gguf": {
+                "path": gguf.path,
+                "sha256": gguf.sha256,
+                "bytes": gguf.bytes,
+                "package": gguf.package,
+                "quantization": gguf.source_quantization,
+            },
+        },
+        "prompt": parts.prompt.to_json(),
+        "calibration": Calibration().to_json(),
+        "thresholds": {"on": Thresholds.on, "off": Thresholds.off},
+        "requirements": {"onnx_opset": OPSET, "llama_cpp_python": version("llama-cpp-python")},
+    }
+
+
+def _gguf(config: BundleConfig) -> Gguf:
+    return Gguf(
         path=config.gguf.name,
         sha256=sha256_of(config.gguf),
         bytes=config.gguf.stat().st_size,
@@ -92,90 +213,23 @@ def export_bundle(run_dir: Path, target: Path, config: BundleConfig) -> None:
         source_quantization=config.gguf_quantization,
         quantization=config.quantization,
     )
-    clips = clips_of_folds(config.esc50, [config.held_out])
-    with written_folder(target) as folder:
-        logger.info("exporting the encoder")
-        fp32, int8 = folder / "encoder.fp32.onnx", folder / "encoder.int8.onnx"
-        export_encoder(taps, adapter, n_samples, fp32)
-        quantize_encoder(fp32, int8)
-        logger.info("climbing the parity ladder")
-        gguf_path = runnable_gguf(config.gguf, gguf, config.n_threads)
-        rungs = parity_ladder(
-            taps,
-            adapter,
-            {"fp32": fp32, "int8": int8},
-            gguf_path,
-            prompt,
-            clips[:: max(1, len(clips) // _PARITY_CLIPS)],
-            n_samples=n_samples,
-            n_threads=config.n_threads,
-        )
-        for rung in rungs:
-            logger.info("%s", rung)
-        check_parity(rungs)
-        fp32.unlink()
-        if config.gguf_package is None:
-            shutil.copyfile(config.gguf, folder / gguf.path)
-        with Vocabulary(config.gguf) as vocabulary:
-            vocab_sha256 = vocabulary.sha256()
-        files = [describe_file(folder, int8.name, "encoder", "int8")]
-        (folder / "clips").mkdir()
-        for example in config.examples:
-            shutil.copyfile(example, folder / "clips" / example.name)
-            files.append(describe_file(folder, f"clips/{example.name}", "clip"))
-        raw = {
-            "schema": SCHEMA,
-            "name": config.name,
-            "version": config.version,
-            "files": files,
-            "audio": {"sample_rate": SAMPLE_RATE, "window_s": run["window_s"], "hop_s": 1.0},
-            "encoder": {"model": Path(run["whisper"]).name, "taps": run["taps"]},
-            "adapter": {
-                "n_query": adapter.config.n_query,
-                "d_qformer": adapter.config.d_qformer,
-                "n_layers": adapter.config.n_layers,
-                "n_parameters": sum(p.numel() for p in adapter.parameters()),
-            },
-            "llm": {
-                "arch": "llama",
-                "n_embd": adapter.config.n_embd,
-                "vocab_sha256": vocab_sha256,
-                "quantization": gguf.quantization,
-                "gguf": {
-                    "path": gguf.path,
-                    "sha256": gguf.sha256,
-                    "bytes": gguf.bytes,
-                    "package": gguf.package,
-                    "quantization": gguf.source_quantization,
-                },
-            },
-            "prompt": prompt.to_json(),
-            "calibration": Calibration().to_json(),
-            "thresholds": {"on": Thresholds.on, "off": Thresholds.off},
-            "parity": parity_json(rungs),
-        }
-        write_manifest(folder, raw)
-        logger.info("calibrating")
-        raw["calibration"] = _calibration(folder, config, clips).to_json()
-        write_manifest(folder, raw)
-        _write_expected(folder, config)
-        files.append(describe_file(folder, EXPECTED, "expected"))
-        write_manifest(folder, raw)
+
+
+def _evaluate(
+    folder: Path, config: BundleConfig, clips: Sequence[Esc50Clip]
+) -> list[dict[str, Any]]:
+    """Return the figures on the held-out fold, with their protocol."""
+    with Engine(open_bundle(str(folder)), backend="cpu", n_threads=config.n_threads) as engine:
+        reports = [evaluate_esc50(engine, clips, absent=kind) for kind in ABSENT_KINDS]
+    return [{"protocol": "listen-edge eval esc50", **asdict(report)} for report in reports]
 
 
 def export_run_encoder(run_dir: Path, target: Path, precision: str) -> None:
     """Write encoder and adapter of a training run as one graph, "fp32" or "int8"."""
-    _, taps, adapter, n_samples = _trained_parts(run_dir)
-    export_encoder(taps, adapter, n_samples, target)
+    parts = _trained_parts(run_dir)
+    export_encoder(parts.taps, parts.adapter, parts.n_samples, target)
     if precision == "int8":
         quantize_encoder(target, target)
-
-
-def _trained_parts(run_dir: Path) -> tuple[dict[str, Any], WhisperTaps, Adapter, int]:
-    """Return a run's config, frozen encoder, adapter and window length in samples."""
-    run = _read_run(run_dir)
-    taps = WhisperTaps(load_whisper_encoder(run["whisper"]), run["taps"])
-    return run, taps, load_adapter(run_dir), round(run["window_s"] * SAMPLE_RATE)
 
 
 def _calibration(folder: Path, config: BundleConfig, clips: Sequence[Esc50Clip]) -> Calibration:
@@ -211,12 +265,16 @@ def _write_expected(folder: Path, config: BundleConfig) -> None:
     (folder / EXPECTED).write_text(json.dumps(expected, indent=1) + "\n")
 
 
-def _read_run(run_dir: Path) -> dict[str, Any]:
+def _trained_parts(run_dir: Path) -> _TrainedParts:
     path = run_dir / CONFIG_FILE
     try:
-        run: dict[str, Any] = json.loads(path.read_text())
-    except (OSError, ValueError) as err:
+        run = json.loads(path.read_text())
+        return _TrainedParts(
+            run=run,
+            prompt=Prompt.from_json(run["prompt"]),
+            taps=WhisperTaps(load_whisper_encoder(run["whisper"]), run["taps"]),
+            adapter=load_adapter(run_dir),
+            n_samples=round(run["window_s"] * SAMPLE_RATE),
+        )
+    except (OSError, ValueError, KeyError, TypeError) as err:
         raise BundleError(f"{path}: not a training run ({err}); run listen-edge train") from err
-    if not isinstance(run, dict) or "prompt" not in run:
-        raise ListenEdgeError(f"{path}: not the config of a training run")
-    return run

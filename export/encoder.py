@@ -24,7 +24,7 @@ from listen_edge.train.adapter import Adapter
 from listen_edge.train.backbones import WhisperTaps
 
 INPUT, OUTPUT = "samples", "prefix_embeddings"
-_OPSET = 18
+OPSET = 18
 _FOLDED_BYTES = 1 << 28  # constants up to this size are folded
 
 
@@ -36,7 +36,8 @@ class EncoderGraph(nn.Module):
         self.taps, self.adapter = taps, adapter
 
     def forward(self, samples: Tensor) -> Tensor:
-        return self.adapter(self.taps(samples))
+        prefix_embeddings: Tensor = self.adapter(self.taps(samples))
+        return prefix_embeddings
 
 
 def export_encoder(taps: WhisperTaps, adapter: Adapter, n_samples: int, path: Path) -> None:
@@ -60,10 +61,12 @@ def export_encoder(taps: WhisperTaps, adapter: Adapter, n_samples: int, path: Pa
             (torch.zeros(1, n_samples),),
             input_names=[INPUT],
             output_names=[OUTPUT],
-            opset_version=_OPSET,
+            opset_version=OPSET,
             dynamo=True,
             verbose=False,
         )
+    if program is None:
+        raise ListenEdgeError(f"{path}: torch did not export the graph")
     # The exporter leaves large weights to be transposed at run time, where int8 misses them.
     optimize_ir(program.model, input_size_limit=_FOLDED_BYTES, output_size_limit=_FOLDED_BYTES)
     _save(program.model_proto, path)

@@ -161,8 +161,8 @@ def parse_manifest(text: bytes) -> Manifest:
         manifest = _manifest(raw)
     except (KeyError, TypeError, ValueError) as err:
         raise BundleError(f"{MANIFEST}: field {err} is missing or malformed") from err
-    for file in (*manifest.files, manifest.gguf):
-        _refuse_outside(file.path)
+    for path in (*(file.path for file in manifest.files), manifest.gguf.path):
+        _refuse_outside(path)
     if not 0 < manifest.off_threshold <= manifest.on_threshold < 1:
         raise BundleError(f"{MANIFEST}: thresholds, expected 0 < off <= on < 1")
     if not (0 < manifest.hop_s <= manifest.window_s <= 30 and manifest.sample_rate == 16_000):

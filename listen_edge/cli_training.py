@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+from listen_edge.errors import ListenEdgeError
+
 PATH = click.Path(path_type=Path)
+READABLE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 _TRAIN_DEFAULTS_HELP = "Further fields of TrainConfig as JSON, e.g. '{\"lr\": 3e-4}'."
 
@@ -25,7 +26,7 @@ _TRAIN_DEFAULTS_HELP = "Further fields of TrainConfig as JSON, e.g. '{\"lr\": 3e
 @click.option("--out", required=True, type=PATH, help="Folder of the run; holds it: go on.")
 @click.option("--fold", "folds", type=click.IntRange(1, 5), multiple=True, default=[1, 2, 3])
 @click.option("--held-out", type=click.IntRange(1, 5), default=4, help="Fold for the shown AUC.")
-@click.option("--steps", type=click.IntRange(1), help="Steps through the LLM.  [default: 900]")
+@click.option("--steps", type=click.IntRange(1), help="Steps through the LLM.  [default: 520]")
 @click.option("--seed", type=int, default=0)
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu")
 @click.option("--dtype", type=click.Choice(["float32", "bfloat16"]), default="bfloat16")
@@ -36,20 +37,27 @@ def train(out: Path, more: str, **options: Any) -> None:
 
     Killed at any step and started again, it goes on from its last checkpoint to the same result.
     """
-    from listen_edge.errors import ListenEdgeError
     from listen_edge.train.loop import TrainConfig
     from listen_edge.train.loop import train as run
 
-    try:
-        further = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(more).items()}
-    except (ValueError, AttributeError) as err:
-        raise ListenEdgeError(f"--config: not a JSON object ({err})") from err
+    described = _json_object("--config", more)
+    further = {k: tuple(v) if isinstance(v, list) else v for k, v in described.items()}
     unknown = sorted(set(further) - {field.name for field in fields(TrainConfig)})
     if unknown:
         raise ListenEdgeError(f"--config: TrainConfig has no field {', '.join(unknown)}")
     given = {name: value for name, value in options.items() if value is not None}
     auroc = run(TrainConfig(**{**given, **further}), out)
     click.echo(f"{out}: held-out AUROC {auroc:.3f}")
+
+
+def _json_object(option: str, text: str) -> dict[str, Any]:
+    try:
+        parsed = json.loads(text)
+    except ValueError as err:
+        raise ListenEdgeError(f"{option}: not JSON ({err})") from err
+    if not isinstance(parsed, dict):
+        raise ListenEdgeError(f"{option}: expected a JSON object")
+    return parsed
 
 
 @click.group("export")
@@ -95,11 +103,14 @@ def export_llm(gguf: Path, out: Path, quantization: str, threads: int) -> None:
 @click.option("--calibration", type=PATH, help="Bundle to take it from.  [default: fit it]")
 @click.option("--example", "examples", multiple=True, type=PATH, help="Recording; repeatable.")
 @click.option("--example-question", "example_questions", multiple=True)
+@click.option("--document", "documents", multiple=True, type=PATH, help="Text; repeatable.")
+@click.option("--about", type=READABLE, help="JSON object of names, sources and licences.")
 @click.option("--threads", "n_threads", type=click.IntRange(1, 256), default=2)
-def export_bundle(run: Path, out: Path, **options: Any) -> None:
+def export_bundle(run: Path, out: Path, about: Path | None, **options: Any) -> None:
     """Write the bundle of the training run RUN, after the parity ladder has passed."""
     from listen_edge.export.build import BundleConfig
     from listen_edge.export.build import export_bundle as build
 
-    build(run, out, BundleConfig(**options))
+    described = _json_object("--about", about.read_text()) if about else {}
+    build(run, out, BundleConfig(**options, about=described))
     click.echo(f"{out}: written")

@@ -297,6 +297,7 @@ def _new_context(model: Any, n_threads: int) -> Any:
     params.n_ctx = _CONTEXT_TOKENS
     params.n_batch = params.n_ubatch = _BATCH_TOKENS
     params.n_seq_max = MAX_QUESTIONS + 1
+    params.n_outputs_max = params.n_seq_max  # logits of the questions' last tokens, no others
     params.kv_unified = True  # forks share the cells of prefix and audio
     params.n_threads = params.n_threads_batch = n_threads
     params.no_perf = True

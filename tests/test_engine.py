@@ -131,7 +131,7 @@ def test_uncalibrated_concepts_say_so(engine: Engine, clips: dict[str, np.ndarra
 
 
 def test_no_growth_over_windows(engine: Engine, clips: dict[str, np.ndarray]) -> None:
-    """Memory of 300 further windows with changing questions stays within 4 MB."""
+    """Memory of 150 further windows with changing questions stays within 4 MB."""
     page = 4096
 
     def resident() -> int:
@@ -146,7 +146,7 @@ def test_no_growth_over_windows(engine: Engine, clips: dict[str, np.ndarray]) ->
 
     listen(30)
     before = resident()
-    listen(300)
+    listen(150)
     assert resident() - before < 4e6
 
 

@@ -56,6 +56,7 @@ def run_dir(
         steps=2,
         batch=2,
         n_questions=2,
+        dtype="float32",
     )
     train(config, folder, prompt)
     return folder

@@ -18,7 +18,7 @@ from listen_edge.train import checkpoint
 from listen_edge.train.adapter import Adapter, AdapterConfig
 from listen_edge.train.alignment import NameTargets
 from listen_edge.train.backbones import WhisperTaps, load_llama, load_whisper_encoder
-from listen_edge.train.concepts import ESC50, may_be_confused, names_of
+from listen_edge.train.concepts import ESC50, draw_questions, may_be_confused, names_of
 from listen_edge.train.datasets import Clip, read_esc50, read_labelled
 from listen_edge.train.loop import TrainConfig, train
 from listen_edge.train.scenes import Placement, Scene, draw_scenes, render
@@ -44,6 +44,7 @@ def config(whisper_checkpoint: Path, llama_gguf: Path, esc50_folder: Path) -> Tr
         n_questions=2,
         checkpoint_every=5,
         evaluate_every=100,
+        dtype="float32",
     )
 
 
@@ -181,6 +182,22 @@ def test_names_that_may_be_confused() -> None:
     assert not may_be_confused("glass breaking", "siren")
     assert len(ESC50) == 50
     assert all(names_of(label)[0] == label for label in ESC50)
+
+
+def test_questions_ask_what_is_there_and_nothing_that_could_be() -> None:
+    vocabulary = ["dog", "siren", "rain", "cat", "puppy barking", "glass breaking"]
+    rng = np.random.default_rng(0)
+    for labels in (["dog"], ["dog", "rain"], []):
+        for _ in range(50):
+            asked = draw_questions(labels, vocabulary, 4, rng)
+            present = {name for name, is_present in asked if is_present}
+            assert len(asked) == 4
+            assert present <= {name for label in labels for name in names_of(label)}
+            assert len(present) >= len(labels)
+            for name, is_present in asked:
+                label = next(other for other in vocabulary if name in names_of(other))
+                confused = any(may_be_confused(heard, label) for heard in labels)
+                assert confused == is_present
 
 
 def test_labelled_clips_need_their_table(tmp_path: Path) -> None:

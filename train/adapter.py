@@ -72,7 +72,8 @@ class Attention(nn.Module):
             for rows in (self.query(queries), self.key(keys), self.value(keys))
         )
         mixed = functional.scaled_dot_product_attention(query, key, value)
-        return self.out(mixed.transpose(1, 2).flatten(-2))
+        output: Tensor = self.out(mixed.transpose(1, 2).flatten(-2))
+        return output
 
 
 class QFormerLayer(nn.Module):
@@ -94,7 +95,8 @@ class QFormerLayer(nn.Module):
         normed = self.self_norm(queries)
         queries = queries + self.dropout(self.self_attention(normed, normed))
         queries = queries + self.dropout(self.cross_attention(self.cross_norm(queries), frames))
-        return queries + self.dropout(self.feed_forward(queries))
+        output: Tensor = queries + self.dropout(self.feed_forward(queries))
+        return output
 
 
 class Adapter(nn.Module):
@@ -125,4 +127,5 @@ class Adapter(nn.Module):
             outputs.append(queries)
         weights = self.tap_weights.softmax(dim=0)[:, None, :, None]
         mixed = (torch.stack(outputs) * weights).sum(dim=0)  # (batch, n_query, d_qformer)
-        return self.linear(self.norm(mixed))
+        prefix_embeddings: Tensor = self.linear(self.norm(mixed))
+        return prefix_embeddings

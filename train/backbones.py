@@ -33,6 +33,9 @@ class LogMel(nn.Module):
     Forward: samples (batch, n_samples) float32 -> (batch, n_mels, n_samples // 160).
     """
 
+    kernels: Tensor
+    filters: Tensor
+
     def __init__(self, n_mels: int) -> None:
         super().__init__()
         self.register_buffer("kernels", torch.from_numpy(dft_kernels()))
@@ -57,6 +60,8 @@ class WhisperTaps(nn.Module):
 
     Forward: samples (batch, n_samples) -> (batch, n_taps, n_samples // 320, d_encoder).
     """
+
+    positions: Tensor
 
     def __init__(self, encoder: AudioEncoder, taps: Sequence[int]) -> None:
         super().__init__()

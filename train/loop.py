@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -32,10 +31,10 @@ from listen_edge.train import checkpoint
 from listen_edge.train.adapter import Adapter, AdapterConfig
 from listen_edge.train.alignment import NameTargets
 from listen_edge.train.backbones import WhisperTaps, load_llama, load_whisper_encoder
-from listen_edge.train.concepts import may_be_confused, names_of
+from listen_edge.train.concepts import draw_questions, may_be_confused
 from listen_edge.train.datasets import ANY_FOLD, read_esc50, read_labelled
 from listen_edge.train.packing import PackedQuestions
-from listen_edge.train.scenes import Scene, TapCache, draw_scenes
+from listen_edge.train.scenes import TapCache, draw_scenes
 
 _WARM, _MAIN, _HELD_OUT = 0, 1, 2  # phases, for seeding
 
@@ -84,7 +83,7 @@ class TrainConfig:
     warm_steps: int = 2000
     warm_batch: int = 32
     warm_lr: float = 1e-3
-    steps: int = 800
+    steps: int = 520
     batch: int = 12
     n_questions: int = 6
     lr: float = 5e-4
@@ -96,7 +95,7 @@ class TrainConfig:
     n_held_out: int = 96
     seed: int = 0
     device: str = "cpu"
-    dtype: str = "float32"
+    dtype: str = "bfloat16"
     threads: int = 2
 
     def __post_init__(self) -> None:
@@ -121,17 +120,16 @@ def train(config: TrainConfig, out_dir: Path, prompt: Prompt = DEFAULT_PROMPT) -
     """
     torch.set_num_threads(config.threads)
     checkpoint.open_run(out_dir, {**asdict(config), "prompt": prompt.to_json()})
-    with ExitStack() as stack:
-        progress = stack.enter_context(
-            Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeRemainingColumn(),
-                console=Console(stderr=True),  # results own stdout
-            )
-        )
-        run = _Run(config, out_dir, prompt, progress)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    vocabulary = Vocabulary(Path(config.vocabulary or config.llm))
+    console = Console(stderr=True)  # results own stdout
+    with vocabulary, Progress(*columns, console=console) as progress:
+        run = _Run(config, out_dir, prompt, vocabulary, progress)
         run.warm_start()
         run.main()
         checkpoint.save_adapter(out_dir, run.adapter)
@@ -142,7 +140,12 @@ class _Run:
     """The state of one run: networks, scenes and how far it has come."""
 
     def __init__(
-        self, config: TrainConfig, out_dir: Path, prompt: Prompt, progress: Progress
+        self,
+        config: TrainConfig,
+        out_dir: Path,
+        prompt: Prompt,
+        vocabulary: Vocabulary,
+        progress: Progress,
     ) -> None:
         self._config, self._out_dir, self._progress = config, out_dir, progress
         clips = read_esc50(Path(config.esc50))
@@ -167,14 +170,12 @@ class _Run:
         llama = load_llama(config.llm).to(config.device, getattr(torch, config.dtype))
         self.adapter = self._new_adapter(encoder.d_encoder, llama.config.hidden_size)
         self._optimizer = self._new_optimizer(config.warm_lr)
-        self._vocabulary = Vocabulary(Path(config.vocabulary or config.llm))
-        tokenize = self._vocabulary.tokenize
         self._targets = NameTargets(
-            {label: tokenize(f" {label},") for label in set(self._labels)},
+            {label: vocabulary.tokenize(f" {label},") for label in set(self._labels)},
             llama.get_input_embeddings().weight,
             config.n_query,
         )
-        self._packed = PackedQuestions(llama, tokenize, prompt)
+        self._packed = PackedQuestions(llama, vocabulary.tokenize, prompt)
         done = checkpoint.load_checkpoint(out_dir, self.adapter, self._optimizer)
         self._done = done or checkpoint.Progress()
         self.held_out_auroc = math.nan
@@ -222,7 +223,10 @@ class _Run:
 
     def _question_loss(self, rows: Sequence[int], rng: np.random.Generator) -> Tensor:
         """Return the cross-entropy of yes against no, present and absent weighing the same."""
-        drawn = [self._draw_questions(self._scenes[row], rng) for row in rows]
+        n_questions = self._config.n_questions
+        drawn = [
+            draw_questions(self._scenes[row].labels, self._labels, n_questions, rng) for row in rows
+        ]
         margins = self._packed.margins(
             self._embed(rows, rng), [[name for name, _ in asked] for asked in drawn]
         )
@@ -238,23 +242,6 @@ class _Run:
             torch.tensor(weights, device=margins.device),
             reduction="sum",
         ) / len(rows)
-
-    def _draw_questions(self, scene: Scene, rng: np.random.Generator) -> list[tuple[str, bool]]:
-        """Return n_questions names, each with whether it is present."""
-
-        def name(label: str) -> str:
-            names = names_of(label)
-            return names[0] if rng.uniform() < 0.5 else names[int(rng.integers(len(names)))]
-
-        labels = scene.labels
-        asked = {name(label): True for label in labels}
-        if len(labels) == 1:
-            asked[name(labels[0])] = True
-        while len(asked) < self._config.n_questions:
-            other = self._labels[int(rng.integers(len(self._labels)))]
-            if not any(may_be_confused(label, other) for label in labels):
-                asked[name(other)] = False
-        return list(asked.items())
 
     def _evaluate(self) -> float:
         """Return the AUROC of plain held-out scenes, one present and three absent each."""
@@ -288,7 +275,8 @@ class _Run:
         taps = self._cache.taps(rows)
         n_frames = taps.shape[2]
         kept = rng.permutation(n_frames)[: max(1, round(self._config.frames_kept * n_frames))]
-        return self.adapter(taps[:, :, np.sort(kept)].to(self._config.device))
+        embeddings: Tensor = self.adapter(taps[:, :, np.sort(kept)].to(self._config.device))
+        return embeddings
 
     def _step(self, loss: Tensor, lr: float, step: int, n_steps: int) -> None:
         warm_up = min(1.0, (step + 1) / max(1, min(50, n_steps // 10)))

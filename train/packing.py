@@ -91,7 +91,8 @@ class PackedQuestions:
         ).last_hidden_state
         rows, columns = zip(*ends, strict=True)
         last = hidden[list(rows), list(columns)].float()  # (n_questions, n_embd)
-        return (last @ self._yes.T).logsumexp(-1) - (last @ self._no.T).logsumexp(-1)
+        margins: Tensor = (last @ self._yes.T).logsumexp(-1) - (last @ self._no.T).logsumexp(-1)
+        return margins
 
     def _mask(self, owner: Tensor, n_shared: int) -> Tensor:
         """Return the additive attention mask, (batch, 1, n_new, n_prefix + n_new)."""

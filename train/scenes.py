@@ -176,8 +176,8 @@ class TapCache:
     ) -> NDArray[np.float16]:
         samples = np.stack([render(scene, self._n_samples) for scene in scenes])
         with torch.inference_mode():
-            taps = encoder(torch.from_numpy(samples).to(device))
-        return taps.to(torch.float16).cpu().numpy()
+            taps: torch.Tensor = encoder(torch.from_numpy(samples).to(device))
+        return np.asarray(taps.to(torch.float16).cpu().numpy())
 
     def _key(self, scenes: Sequence[Scene]) -> str:
         described = json.dumps(

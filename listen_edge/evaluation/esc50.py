@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from listen_edge.runtime.engine import Engine
 
 Absent = Literal["random", "popular", "adversarial"]
+ABSENT_KINDS: tuple[Absent, ...] = ("random", "popular", "adversarial")
 WORDINGS = (
     "Is there a sound of {} in the audio?",
     "Does the audio contain the sound of {}?",
@@ -189,8 +190,8 @@ def _first_window(engine: Engine, path: Path) -> NDArray[np.float32]:
 
 
 def _mean(per_wording: Sequence[PresenceMetrics]) -> PresenceMetrics:
-    means = {
+    means: dict[str, Any] = {
         field.name: float(np.mean([getattr(m, field.name) for m in per_wording]))
         for field in fields(PresenceMetrics)
     }
-    return PresenceMetrics(**{**means, "n_questions": per_wording[0].n_questions})
+    return PresenceMetrics(**means | {"n_questions": per_wording[0].n_questions})
