@@ -14,8 +14,6 @@ from typing import Any
 from listen_edge import __version__
 from listen_edge.audio import read_audio
 from listen_edge.bundle import (
-    SCHEMA,
-    Gguf,
     describe_file,
     open_bundle,
     sha256_of,
@@ -34,6 +32,7 @@ from listen_edge.evaluation.esc50 import (
 from listen_edge.export.encoder import OPSET, export_encoder, quantize_encoder
 from listen_edge.export.parity import Rung, check_parity, parity_json, parity_ladder
 from listen_edge.log_mel import SAMPLE_RATE
+from listen_edge.manifest import SCHEMA, Gguf
 from listen_edge.prompt import Prompt
 from listen_edge.runtime.engine import Engine
 from listen_edge.runtime.llama import Vocabulary

@@ -83,7 +83,7 @@ class Answer:
         start, end = self.window_s
         note = "" if self.calibrated else "  not calibrated"
         return (
-            f"{self.source}  {start:6.1f}-{end:<6.1f}  {self.question:<24} "
+            f"{self.source:<20} {start:6.1f}-{end:<6.1f} {self.question:<24} "
             f"{presence}  {state}{note}"
         )
 

@@ -18,11 +18,13 @@ from listen_edge.errors import AudioError
 from listen_edge.log_mel import SAMPLE_RATE
 
 MIN_DURATION_S = 0.1  # shorter holds less than one syllable: nothing can be said about it
-MAX_DURATION_S = 4 * 3600.0  # read into memory whole; longer recordings are replayed
+MAX_DURATION_S = 3600.0  # a recording is read into memory whole
 # What libsndfile logs of a file that ends early. A WAV written to a pipe leaves its size open.
 _CUT_SHORT = re.compile(
     r"lacks an end-of-stream bit|^data : (?!0 |4294967295 )\d+ \(should be \d+\)", re.MULTILINE
 )
+_BLOCK_FRAMES = 1 << 16
+_NOTHING = np.zeros(0, np.float32)
 MIN_RATE, MAX_RATE = 4_000, 768_000  # Hz
 
 
@@ -42,23 +44,25 @@ def read_audio(path: Path) -> NDArray[np.float32]:
             rate, n_expected = file.samplerate, file.frames
             if n_expected > MAX_DURATION_S * rate:
                 raise AudioError(
-                    f"{path}: {n_expected / rate / 3600:.1f} h long, expected at most "
-                    f"{MAX_DURATION_S / 3600:.0f} h; split the recording"
+                    f"{path}: {n_expected / rate:.0f} s long, expected at most "
+                    f"{MAX_DURATION_S:.0f} s; split the recording"
                 )
-            channels = file.read(dtype="float32", always_2d=True)
+            # In blocks: a header may claim more than the file holds, and memory stays mono.
+            blocks = file.blocks(_BLOCK_FRAMES, dtype="float32", always_2d=True)
+            mono = np.concatenate([_NOTHING, *(block.mean(axis=1) for block in blocks)])
             is_cut = _CUT_SHORT.search(file.extra_info) is not None
     except (soundfile.LibsndfileError, OSError) as err:
         raise AudioError(
             f"{path}: cannot be decoded ({str(err).splitlines()[0]}); expected a recording that "
             "libsndfile reads, such as WAV, FLAC, Ogg or MP3"
         ) from err
-    if is_cut or len(channels) < n_expected:
+    if is_cut or len(mono) < n_expected:
         raise AudioError(
-            f"{path}: truncated, it ends after {len(channels) / rate:.1f} s in mid-stream; "
+            f"{path}: truncated, it ends after {len(mono) / rate:.1f} s in mid-stream; "
             "copy or record it again"
         )
     try:
-        return prepare(channels, rate)
+        return prepare(mono, rate)
     except AudioError as err:
         raise AudioError(f"{path}: {err}") from err
 

@@ -1,8 +1,7 @@
 """A bundle: one folder with everything an engine needs, described by `manifest.json`.
 
 Reads and verifies (every file's SHA-256 before anything is loaded) and writes (to a temporary name,
-then renamed). Knows no onnxruntime and no llama.cpp. Sizes come from the manifest, never from a
-file name.
+then renamed). Knows no onnxruntime and no llama.cpp.
 """
 
 from __future__ import annotations
@@ -16,67 +15,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from importlib.util import find_spec
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
-from listen_edge.calibration import Calibration
 from listen_edge.errors import BundleError
-from listen_edge.prompt import Prompt
+from listen_edge.manifest import MANIFEST, BundleFile, Gguf, Manifest, parse_manifest
 
-SCHEMA = 1
-MANIFEST = "manifest.json"
 SUMS = "SHA256SUMS"
 _MAX_MANIFEST_BYTES = 1 << 20
-
-
-@dataclass(frozen=True)
-class BundleFile:
-    """One file of a bundle: path below its folder, role, size and hash."""
-
-    path: str
-    role: str
-    bytes: int
-    sha256: str
-    precision: str | None = None
-
-
-@dataclass(frozen=True)
-class Gguf:
-    """The LLM: a file in the bundle, in a Python package, or in the cache, found by its hash.
-
-    Attributes:
-        path: file name.
-        package: import name of a package that carries it, or None.
-        quantization: type it is run as; requantised once into the cache if the file has another.
-    """
-
-    path: str
-    sha256: str
-    bytes: int
-    package: str | None
-    source_quantization: str
-    quantization: str
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """What `manifest.json` says, checked."""
-
-    name: str
-    version: str
-    files: tuple[BundleFile, ...]
-    sample_rate: int
-    window_s: float
-    hop_s: float
-    n_query: int
-    n_embd: int
-    vocab_sha256: str
-    gguf: Gguf
-    prompt: Prompt
-    calibration: Calibration
-    on_threshold: float
-    off_threshold: float
-    raw: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -139,35 +85,6 @@ def open_bundle(name_or_path: str) -> Bundle:
         raise BundleError(f"{folder / MANIFEST}: lists no file of role encoder; export it again")
     bundle_id = f"{manifest.name}@sha256:{hashlib.sha256(text).hexdigest()[:8]}"
     return Bundle(folder, bundle_id, manifest, encoder, find_gguf(folder, manifest.gguf))
-
-
-def parse_manifest(text: bytes) -> Manifest:
-    """Return the manifest of its JSON text.
-
-    Raises:
-        BundleError: not JSON, an unknown schema, a missing or impossible field.
-    """
-    try:
-        raw = json.loads(text)
-        schema = raw["schema"]
-    except (ValueError, KeyError, TypeError) as err:
-        raise BundleError(f"{MANIFEST}: not a bundle manifest ({err})") from err
-    if schema != SCHEMA:
-        raise BundleError(
-            f"{MANIFEST}: schema {schema!r}, this listen-edge reads {SCHEMA}; upgrade listen-edge "
-            "or export the bundle again"
-        )
-    try:
-        manifest = _manifest(raw)
-    except (KeyError, TypeError, ValueError) as err:
-        raise BundleError(f"{MANIFEST}: field {err} is missing or malformed") from err
-    for path in (*(file.path for file in manifest.files), manifest.gguf.path):
-        _refuse_outside(path)
-    if not 0 < manifest.off_threshold <= manifest.on_threshold < 1:
-        raise BundleError(f"{MANIFEST}: thresholds, expected 0 < off <= on < 1")
-    if not (0 < manifest.hop_s <= manifest.window_s <= 30 and manifest.sample_rate == 16_000):
-        raise BundleError(f"{MANIFEST}: audio, expected 16000 Hz and 0 < hop_s <= window_s <= 30")
-    return manifest
 
 
 def find_gguf(folder: Path, gguf: Gguf) -> Path:
@@ -265,47 +182,6 @@ def write_manifest(folder: Path, raw: dict[str, Any]) -> None:
     names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
     sums = "".join(f"{sha256_of(folder / n)}  {n}\n" for n in names if n != SUMS)
     (folder / SUMS).write_text(sums)
-
-
-def _manifest(raw: dict[str, Any]) -> Manifest:
-    llm, audio, thresholds = raw["llm"], raw["audio"], raw["thresholds"]
-    gguf = llm["gguf"]
-    return Manifest(
-        name=str(raw["name"]),
-        version=str(raw["version"]),
-        files=tuple(
-            BundleFile(
-                str(f["path"]), str(f["role"]), int(f["bytes"]), str(f["sha256"]),
-                f.get("precision"),
-            )
-            for f in raw["files"]
-        ),
-        sample_rate=int(audio["sample_rate"]),
-        window_s=float(audio["window_s"]),
-        hop_s=float(audio["hop_s"]),
-        n_query=int(raw["adapter"]["n_query"]),
-        n_embd=int(llm["n_embd"]),
-        vocab_sha256=str(llm["vocab_sha256"]),
-        gguf=Gguf(
-            path=str(gguf["path"]),
-            sha256=str(gguf["sha256"]),
-            bytes=int(gguf["bytes"]),
-            package=gguf.get("package"),
-            source_quantization=str(gguf["quantization"]),
-            quantization=str(llm["quantization"]),
-        ),
-        prompt=Prompt.from_json(raw["prompt"]),
-        calibration=Calibration.from_json(raw["calibration"]),
-        on_threshold=float(thresholds["on"]),
-        off_threshold=float(thresholds["off"]),
-        raw=raw,
-    )  # fmt: skip
-
-
-def _refuse_outside(path: str) -> None:
-    parts = PurePosixPath(path).parts
-    if not parts or path.startswith("/") or "\\" in path or ".." in parts or ":" in path:
-        raise BundleError(f"{MANIFEST}: path {path!r} leaves the bundle's folder; do not use it")
 
 
 def _verified(folder: Path, file: BundleFile) -> bytes:

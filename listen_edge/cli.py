@@ -48,6 +48,9 @@ def main() -> None:
     except BrokenPipeError:  # stdout was closed, as by `| head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except OSError as err:  # a full disk, a folder without permission
+        where = f"{err.filename}: " if err.filename else ""
+        sys.exit(_fail(f"{where}{err.strerror or err}", 1))
     except ModuleNotFoundError as err:
         extra = {"onnx": "export", "onnxscript": "export"}.get(err.name or "", "train")
         sys.exit(_fail(str(MissingExtraError(err.name or "a package", extra)), 1))
@@ -125,10 +128,12 @@ def ask(
 
     for question in questions:
         parse_concept(question)  # a bad question fails before anything is loaded
-    recordings = [(path, read_audio(path)) for path in files]
+    for path in files:
+        read_audio(path)  # so does a bad recording, whichever place it has
     answers: list[Answer] = []
     with _load(**engine_options) as engine:
-        for path, samples in recordings:
+        for path in files:
+            samples = read_audio(path)
             found = (
                 [a for row in engine.ask_windows(samples, questions, source=path.name) for a in row]
                 if each_window
@@ -156,7 +161,8 @@ def bundle_group() -> None:
 @click.argument("bundle", default="tiny")
 def bundle_info(bundle: str) -> None:
     """Print a bundle's manifest as JSON, with the folder it lies in."""
-    from listen_edge.bundle import MANIFEST, bundle_folder, parse_manifest
+    from listen_edge.bundle import bundle_folder
+    from listen_edge.manifest import MANIFEST, parse_manifest
 
     folder = bundle_folder(bundle)
     manifest = parse_manifest((folder / MANIFEST).read_bytes())

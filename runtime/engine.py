@@ -60,7 +60,7 @@ class Engine:
         self.bundle = bundle
         self.sample_rate = manifest.sample_rate
         self.window_s, self.hop_s = manifest.window_s, manifest.hop_s
-        self.n_threads = n_threads or len(os.sched_getaffinity(0))
+        self.n_threads = n_threads or _usable_cores()
         self.thresholds = thresholds or Thresholds(manifest.on_threshold, manifest.off_threshold)
         self.backend, gpu_layers = _choose_backend(backend)
         self._n_window = round(manifest.window_s * manifest.sample_rate)
@@ -261,6 +261,12 @@ def load(
     """Verify and load a bundle; arguments and errors as for open_bundle and Engine."""
     bundle = open_bundle(name_or_path)
     return Engine(bundle, backend=backend, n_threads=n_threads, thresholds=thresholds)
+
+
+def _usable_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):  # what a container or taskset leaves; Linux only
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _strength(answer: Answer) -> float:

@@ -11,8 +11,9 @@ import os
 from importlib.metadata import version
 from pathlib import Path
 
-from listen_edge.bundle import Gguf, cache_dir, sha256_of
+from listen_edge.bundle import cache_dir, sha256_of
 from listen_edge.errors import BundleError
+from listen_edge.manifest import Gguf
 from listen_edge.runtime.llama import quantize_gguf
 
 logger = logging.getLogger(__name__)

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from listen_edge.bundle import (
-    MANIFEST,
     SUMS,
     bundle_folder,
     describe_file,
@@ -21,6 +20,7 @@ from listen_edge.bundle import (
     written_folder,
 )
 from listen_edge.errors import BundleError
+from listen_edge.manifest import MANIFEST
 from listen_edge.runtime.engine import Engine, load
 
 from .conftest import write_llama_gguf

@@ -191,7 +191,8 @@ def test_bundle_info_and_verify(tiny_folder: Path, tmp_path: Path) -> None:
 
 
 def test_verify_run_notices_other_answers(tiny_folder: Path, tmp_path: Path) -> None:
-    from listen_edge.bundle import MANIFEST, sha256_of
+    from listen_edge.bundle import sha256_of
+    from listen_edge.manifest import MANIFEST
 
     shutil.copytree(tiny_folder, tmp_path / "copy")
     expected = tmp_path / "copy/expected.json"

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from rich.progress import Progress
 
 from listen_edge.audio import read_audio
+from listen_edge.errors import ListenEdgeError
 from listen_edge.log_mel import SAMPLE_RATE
 from listen_edge.train.backbones import WhisperTaps
 from listen_edge.train.concepts import may_be_confused
@@ -147,8 +148,11 @@ class TapCache:
         self._shards: list[NDArray[np.float16]] = []
 
     def fill(self, scenes: Sequence[Scene], device: str, progress: Progress) -> None:
-        """Encode the scenes that are not on disk yet and map all of them."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        """Encode the scenes that are not on disk yet and map all of them.
+
+        Raises:
+            ListenEdgeError: the cache cannot be written.
+        """
         task = progress.add_task("encode", total=len(scenes))
         encoder = self._encoder.to(device)
         self._shards = []
@@ -156,10 +160,8 @@ class TapCache:
             shard = scenes[start : start + _SHARD]
             path = self._folder / f"{self._key(shard)}.npy"
             if not path.is_file():
-                taps = np.concatenate([self._encode(encoder, s, device) for s in _pairs(shard)])
-                temporary = path.with_suffix(f".{os.getpid()}.npy")
-                np.save(temporary, taps)
-                temporary.rename(path)
+                taps = np.concatenate([self._encode(encoder, s, device) for s in _batches(shard)])
+                _save(path, taps)
             self._shards.append(np.load(path, mmap_mode="r"))
             progress.advance(task, len(shard))
         encoder.to("cpu")
@@ -194,5 +196,19 @@ class TapCache:
         return hashlib.sha256((self._weights_hash + described).encode()).hexdigest()[:32]
 
 
-def _pairs(scenes: Sequence[Scene], size: int = 4) -> list[Sequence[Scene]]:
+def _save(path: Path, taps: NDArray[np.float16]) -> None:
+    temporary = path.with_suffix(f".{os.getpid()}.npy")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.save(temporary, taps)
+        temporary.rename(path)
+    except OSError as err:
+        temporary.unlink(missing_ok=True)
+        raise ListenEdgeError(
+            f"{path.parent}: encoder taps cannot be written ({err.strerror or err}); "
+            "free some space or choose another --out"
+        ) from err
+
+
+def _batches(scenes: Sequence[Scene], size: int = 4) -> list[Sequence[Scene]]:
     return [scenes[k : k + size] for k in range(0, len(scenes), size)]
