@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from listen_edge import __version__
+from listen_edge.cli_training import export_group, train
 from listen_edge.errors import BundleError, ListenEdgeError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -287,8 +288,6 @@ def bench(repeats: int, whisper: str | None, form: str, **engine_options: Any) -
     for name, value in bench_rows(figures):
         click.echo(f"{name:42}{value:>12}")
 
-
-from listen_edge.cli_training import export_group, train  # noqa: E402 - they share this group's style
 
 cli.add_command(train)
 cli.add_command(export_group)
