@@ -7,6 +7,7 @@ answers[0].presence, answers[0].state
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from listen_edge.errors import ListenEdgeError
@@ -14,6 +15,10 @@ from listen_edge.errors import ListenEdgeError
 if TYPE_CHECKING:
     from listen_edge.answer import Answer
     from listen_edge.runtime.engine import Engine, load
+
+# From 1.32 on, onnxruntime reports its use over the network unless told otherwise before it is
+# imported. Nothing leaves the device.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 __version__ = "0.1.0"
 __all__ = ["Answer", "Engine", "ListenEdgeError", "__version__", "load"]

@@ -24,7 +24,6 @@ _CUT_SHORT = re.compile(
     r"lacks an end-of-stream bit|^data : (?!0 |4294967295 )\d+ \(should be \d+\)", re.MULTILINE
 )
 _BLOCK_FRAMES = 1 << 16
-_NOTHING = np.zeros(0, np.float32)
 MIN_RATE, MAX_RATE = 4_000, 768_000  # Hz
 
 
@@ -47,9 +46,7 @@ def read_audio(path: Path) -> NDArray[np.float32]:
                     f"{path}: {n_expected / rate:.0f} s long, expected at most "
                     f"{MAX_DURATION_S:.0f} s; split the recording"
                 )
-            # In blocks: a header may claim more than the file holds, and memory stays mono.
-            blocks = file.blocks(_BLOCK_FRAMES, dtype="float32", always_2d=True)
-            mono = np.concatenate([_NOTHING, *(block.mean(axis=1) for block in blocks)])
+            mono = _read_mono(file)
             is_cut = _CUT_SHORT.search(file.extra_info) is not None
     except (soundfile.LibsndfileError, OSError) as err:
         raise AudioError(
@@ -65,6 +62,17 @@ def read_audio(path: Path) -> NDArray[np.float32]:
         return prepare(mono, rate)
     except AudioError as err:
         raise AudioError(f"{path}: {err}") from err
+
+
+def _read_mono(file: soundfile.SoundFile) -> NDArray[np.float32]:
+    """Return the mean of the channels at the file's rate, shape (n_samples,).
+
+    Reads block by block: a header may claim more than the file holds.
+    """
+    blocks = [np.zeros(0, np.float32)]
+    while len(block := file.read(_BLOCK_FRAMES, dtype="float32", always_2d=True)):
+        blocks.append(block.mean(axis=1))
+    return np.concatenate(blocks)
 
 
 def prepare(samples: NDArray[np.floating], sample_rate: int) -> NDArray[np.float32]:

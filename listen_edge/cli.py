@@ -46,7 +46,7 @@ def main() -> None:
         sys.exit(err.exit_code)
     except (KeyboardInterrupt, click.Abort):
         sys.exit(130)
-    except BrokenPipeError:  # stdout was closed, as by `| head -1`
+    except (_StdoutClosedError, BrokenPipeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except OSError as err:  # a full disk, a folder without permission
@@ -62,7 +62,21 @@ def _fail(message: str, code: int) -> int:
     return code
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+class _StdoutClosedError(Exception):
+    """The reader of stdout has gone, as in `| head -1`; click itself would exit with 1."""
+
+
+class _Group(click.Group):
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as err:
+            raise _StdoutClosedError from err
+
+
+@click.group(
+    cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "show_default": True}
+)
 @click.version_option(__version__, message="listen-edge %(version)s")
 @click.option("-v", "--verbose", is_flag=True, help="Log what is done, on stderr.")
 def cli(verbose: bool) -> None:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from listen_edge.answer import Answer, Reason, State
 from listen_edge.audio import level_dbfs, prepare
 from listen_edge.bundle import Bundle, open_bundle
-from listen_edge.errors import BackendError, BundleError
+from listen_edge.errors import BackendError
 from listen_edge.question import parse_concept
 from listen_edge.runtime.encoder import EncoderSession, available_backends
 from listen_edge.runtime.llama import LlamaSession, gpu_is_supported
@@ -69,16 +69,12 @@ class Engine:
         )
         gguf_path = runnable_gguf(bundle.gguf_path, manifest.gguf, self.n_threads)
         self._llama = LlamaSession(
-            gguf_path, manifest.prompt, n_threads=self.n_threads, gpu_layers=gpu_layers
+            gguf_path,
+            manifest.prompt,
+            n_threads=self.n_threads,
+            gpu_layers=gpu_layers,
+            vocab_sha256=manifest.vocab_sha256,
         )
-        vocab_sha256 = self._llama.vocab_sha256()
-        if self._llama.n_embd != manifest.n_embd or vocab_sha256 != manifest.vocab_sha256:
-            self.close()
-            raise BundleError(
-                f"{bundle.gguf_path.name}: width {self._llama.n_embd} and vocabulary "
-                f"{vocab_sha256[:8]}..., the manifest expects {manifest.n_embd} and "
-                f"{manifest.vocab_sha256[:8]}...; adapter and LLM do not belong together"
-            )
         self._blank: NDArray[np.float32] | None = None
         self._priors: dict[str, float] = {}
 

@@ -77,20 +77,33 @@ class LlamaSession:
         prompt: constant texts; its answers must be single tokens of the model.
         n_threads: threads of this session.
         gpu_layers: layers offloaded to the GPU (-1: all), 0 on the CPU.
+        vocab_sha256: of the vocabulary that the adapter was trained with, None for any.
 
     Raises:
-        BundleError: the file is no GGUF of a LLaMA, or an answer is not one token.
+        BundleError: the file is no GGUF of a LLaMA, its vocabulary is another, or an answer is not
+            one token.
     """
 
     def __init__(
-        self, gguf_path: Path, prompt: Prompt, *, n_threads: int, gpu_layers: int = 0
+        self,
+        gguf_path: Path,
+        prompt: Prompt,
+        *,
+        n_threads: int,
+        gpu_layers: int = 0,
+        vocab_sha256: str | None = None,
     ) -> None:
         with ExitStack() as stack:
             model = _load_model(gguf_path, gpu_layers=gpu_layers)
             stack.callback(llama_cpp.llama_model_free, model)
             self._vocab = llama_cpp.llama_model_get_vocab(model)
             self.n_embd = int(llama_cpp.llama_model_n_embd(model))
-            self._n_vocab = int(llama_cpp.llama_vocab_n_tokens(self._vocab))
+            found = _vocab_sha256(self._vocab)
+            if vocab_sha256 not in (None, found):
+                raise BundleError(
+                    f"{gguf_path.name}: its vocabulary {found[:8]}... is not the manifest's "
+                    f"{vocab_sha256[:8]}...; adapter and LLM do not belong together"
+                )
             self._context = _new_context(model, n_threads)
             stack.callback(llama_cpp.llama_free, self._context)  # before its model
             self._memory = llama_cpp.llama_get_memory(self._context)
@@ -108,10 +121,6 @@ class LlamaSession:
     def tokenize(self, text: str) -> list[int]:
         """Return the token ids of `text`, without any special token added."""
         return _tokenize(self._vocab, text)
-
-    def vocab_sha256(self) -> str:
-        """Return the hash of all token texts in order: equal means the same vocabulary."""
-        return _vocab_sha256(self._vocab)
 
     def margins(
         self, audio: NDArray[np.float32] | Sequence[int], concepts: Sequence[str]
