@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -262,7 +263,7 @@ def quantize_gguf(source_path: Path, target_path: Path, quantization: str, n_thr
     """Write `source_path` requantised, e.g. to "q8_0", by llama.cpp's own quantiser.
 
     Raises:
-        BundleError: unknown type, or the quantiser refused the file.
+        BundleError: unknown type, or the quantiser failed; nothing half-written is left.
     """
     file_type = getattr(llama_cpp, f"LLAMA_FTYPE_MOSTLY_{quantization.upper()}", None)
     if file_type is None:
@@ -272,11 +273,19 @@ def quantize_gguf(source_path: Path, target_path: Path, quantization: str, n_thr
     params.nthread = n_threads
     params.ftype = file_type
     params.allow_requantize = True
-    status = llama_cpp.llama_model_quantize(
-        str(source_path).encode(), str(target_path).encode(), ctypes.byref(params)
-    )
-    if status != 0:
-        raise BundleError(f"{source_path.name}: llama.cpp could not quantise it to {quantization}")
+    temporary = target_path.with_name(f".{target_path.name}.{os.getpid()}")
+    try:
+        status = llama_cpp.llama_model_quantize(
+            str(source_path).encode(), str(temporary).encode(), ctypes.byref(params)
+        )
+        if status != 0:
+            raise BundleError(
+                f"{target_path}: llama.cpp could not quantise {source_path} to {quantization}; "
+                "expected a complete GGUF and space for the result"
+            )
+        temporary.rename(target_path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def gpu_is_supported() -> bool:

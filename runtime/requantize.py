@@ -7,7 +7,6 @@ the answers at nearly twice the speed (docs/method.md).
 from __future__ import annotations
 
 import logging
-import os
 from importlib.metadata import version
 from pathlib import Path
 
@@ -36,18 +35,14 @@ def runnable_gguf(source_path: Path, gguf: Gguf, n_threads: int) -> Path:
     if cached.is_file() and recorded.is_file() and recorded.read_text() == sha256_of(cached):
         return cached
     logger.info("requantising %s to %s, once", source_path.name, gguf.quantization)
-    temporary = cached.with_suffix(f".{os.getpid()}.tmp")
     try:
         cached.parent.mkdir(parents=True, exist_ok=True)
-        quantize_gguf(source_path, temporary, gguf.quantization, n_threads)
         recorded.unlink(missing_ok=True)
-        temporary.rename(cached)
+        quantize_gguf(source_path, cached, gguf.quantization, n_threads)
         recorded.write_text(sha256_of(cached))
     except OSError as err:
         raise BundleError(
             f"{cached.parent}: the requantised LLM cannot be written ({err.strerror}); free some "
             "space or set XDG_CACHE_HOME"
         ) from err
-    finally:
-        temporary.unlink(missing_ok=True)
     return cached

@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from listen_edge.bundle import open_bundle
+
 COMMAND = [sys.executable, "-m", "listen_edge"]
 
 
@@ -248,8 +250,28 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(
     assert left in ([], ["config.json"])
     cache = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
     done = run("ask", siren, "--ask", "siren?", preexec_fn=limit, env=cache)
-    _fails_in_one_line(done, "could not quantise it")
+    _fails_in_one_line(done, "could not quantise")
     assert [p for p in (tmp_path / "cache").rglob("*") if p.is_file()] == []
+
+
+def test_a_full_disk_leaves_no_half_written_llm(tmp_path: Path) -> None:
+    source = open_bundle("tiny").gguf_path
+    done = run(
+        "export", "llm", source, "--out", tmp_path / "llm.gguf",
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)),
+    )  # fmt: skip
+    _fails_in_one_line(done, "could not quantise")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_that_cannot_start_leaves_nothing(tmp_path: Path) -> None:
+    """Else the corrected command would be told that the folder holds another run."""
+    done = run(
+        "train", "--whisper", "base", "--llm", tmp_path / "missing.gguf", "--esc50", tmp_path,
+        "--out", tmp_path / "run",
+    )  # fmt: skip
+    assert done.returncode == 1 and "missing.gguf" in done.stderr.splitlines()[-1]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_unknown_fields_of_a_config_are_refused(tmp_path: Path) -> None:

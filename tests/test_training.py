@@ -107,7 +107,7 @@ def test_a_killed_run_goes_on_to_the_same_result(
 def test_a_run_does_not_go_on_with_another_config(
     config: TrainConfig, prompt: Prompt, tmp_path: Path
 ) -> None:
-    checkpoint.open_run(tmp_path / "run", {"seed": 0})
+    checkpoint.write_config(tmp_path / "run", {"seed": 0})
     with pytest.raises(ListenEdgeError, match="holds a run with another config"):
         train(config, tmp_path / "run", prompt)
 

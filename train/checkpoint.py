@@ -87,25 +87,37 @@ def load_checkpoint(
         raise BundleError(f"{path}: not a checkpoint of this run ({err})") from err
 
 
-def open_run(folder: Path, config: dict[str, Any]) -> None:
-    """Make the run's folder, or check that it holds the same run.
+def refuse_other_run(folder: Path, config: dict[str, Any]) -> None:
+    """Check that the folder is new or holds the same run.
 
     Raises:
         ListenEdgeError: the folder holds a run with another config.
     """
     path = folder / CONFIG_FILE
-    described = json.dumps(config, indent=1, sort_keys=True)
-    if path.exists() and path.read_text() != described:
+    if path.exists() and path.read_text() != _describe(config):
         raise ListenEdgeError(
             f"{folder}: holds a run with another config; choose another --out or delete it"
         )
+
+
+def write_config(folder: Path, config: dict[str, Any]) -> None:
+    """Make the run's folder with its config, once everything it names has been read.
+
+    Raises:
+        ListenEdgeError: the folder cannot be written.
+    """
+    path = folder / CONFIG_FILE
+    temporary = path.with_suffix(".tmp")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(described)
+        temporary.write_text(_describe(config))
         temporary.rename(path)
     except OSError as err:
         raise ListenEdgeError(f"{path}: cannot be written ({err.strerror})") from err
+
+
+def _describe(config: dict[str, Any]) -> str:
+    return json.dumps(config, indent=1, sort_keys=True)
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -119,7 +119,8 @@ def train(config: TrainConfig, out_dir: Path, prompt: Prompt = DEFAULT_PROMPT) -
         ListenEdgeError: missing data, a folder of another run, no space left.
     """
     torch.set_num_threads(config.threads)
-    checkpoint.open_run(out_dir, {**asdict(config), "prompt": prompt.to_json()})
+    described = {**asdict(config), "prompt": prompt.to_json()}
+    checkpoint.refuse_other_run(out_dir, described)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -130,6 +131,7 @@ def train(config: TrainConfig, out_dir: Path, prompt: Prompt = DEFAULT_PROMPT) -
     console = Console(stderr=True)  # results own stdout
     with vocabulary, Progress(*columns, console=console) as progress:
         run = _Run(config, out_dir, prompt, vocabulary, progress)
+        checkpoint.write_config(out_dir, described)
         run.warm_start()
         run.main()
         checkpoint.save_adapter(out_dir, run.adapter)
