@@ -69,7 +69,9 @@ def export_encoder(taps: WhisperTaps, adapter: Adapter, n_samples: int, path: Pa
         raise ListenEdgeError(f"{path}: torch did not export the graph")
     # The exporter leaves large weights to be transposed at run time, where int8 misses them.
     optimize_ir(program.model, input_size_limit=_FOLDED_BYTES, output_size_limit=_FOLDED_BYTES)
-    _save(program.model_proto, path)
+    model = program.model_proto
+    _forget_origin(model)
+    _save(model, path)
 
 
 def quantize_encoder(source: Path, target: Path) -> None:
@@ -90,6 +92,15 @@ def quantize_encoder(source: Path, target: Path) -> None:
             weight_type=QuantType.QInt8,
         )
         quantized.rename(target)
+
+
+def _forget_origin(model: onnx.ModelProto) -> None:
+    """Drop the exporter's notes on every node: stack traces with this machine's paths."""
+    graph = model.graph
+    parts = (model, graph, *graph.node, *graph.value_info, *graph.input, *graph.output)
+    for part in (*parts, *graph.initializer):
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
 
 
 def _save(model: onnx.ModelProto, path: Path) -> None:

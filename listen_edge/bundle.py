@@ -94,13 +94,8 @@ def find_gguf(folder: Path, gguf: Gguf) -> Path:
         BundleError: not found, or found with other contents.
     """
     candidates = [folder / gguf.path]
-    if gguf.package:
-        spec = find_spec(gguf.package)  # finds the package without importing it
-        candidates += (
-            [Path(root) / gguf.path for root in spec.submodule_search_locations or ()]
-            if spec
-            else []
-        )
+    if gguf.package and (spec := find_spec(gguf.package)):  # found by name, never imported
+        candidates += [Path(root) / gguf.path for root in spec.submodule_search_locations or ()]
     candidates.append(cache_dir() / gguf.sha256 / gguf.path)
     for path in candidates:
         if path.is_file():

@@ -88,6 +88,9 @@ def parse_manifest(text: bytes) -> Manifest:
         manifest = _manifest(raw)
     except (KeyError, TypeError, ValueError) as err:
         raise BundleError(f"{MANIFEST}: field {err} is missing or malformed") from err
+    package = manifest.gguf.package
+    if package is not None and not package.isidentifier():  # a dotted name would be imported
+        raise BundleError(f"{MANIFEST}: {package!r} is no package name")
     for path in (*(file.path for file in manifest.files), manifest.gguf.path):
         _refuse_outside(path)
     if not 0 < manifest.off_threshold <= manifest.on_threshold < 1:

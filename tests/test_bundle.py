@@ -140,6 +140,14 @@ def test_an_llm_that_is_not_installed(copy: Path) -> None:
         open_bundle(str(copy))
 
 
+@pytest.mark.parametrize("package", ["xml.dom", "", "../x", "a b"])
+def test_a_package_name_that_could_run_code(copy: Path, package: str) -> None:
+    """Finding a dotted name's package imports its parent."""
+    _edit(copy, lambda raw: raw["llm"]["gguf"].update(package=package))
+    with pytest.raises(BundleError, match="is no package name"):
+        open_bundle(str(copy))
+
+
 def test_an_llm_with_other_bytes(copy: Path) -> None:
     _edit(copy, lambda raw: raw["llm"]["gguf"].update(path="other.gguf", package=None))
     (copy / "other.gguf").write_bytes(b"GGUF")

@@ -89,6 +89,16 @@ def test_the_graph_equals_torch_from_samples_on(graph: EncoderGraph, tmp_path: P
         np.testing.assert_allclose(session.embed(samples), expected, atol=1e-4)
 
 
+def test_the_graph_tells_nothing_of_the_machine_it_was_made_on(
+    graph: EncoderGraph, tiny_folder: Path, tmp_path: Path
+) -> None:
+    export_encoder(graph.taps, graph.adapter, N_SAMPLES, tmp_path / "e.onnx")
+    for path in (tmp_path / "e.onnx", tiny_folder / "encoder.int8.onnx"):
+        data = path.read_bytes()
+        assert b'File "' not in data and b"site-packages" not in data
+        assert str(Path(__file__).parent.parent).encode() not in data
+
+
 def test_int8_quantises_every_weight_of_matmul_and_no_convolution(
     graph: EncoderGraph, tmp_path: Path
 ) -> None:
