@@ -74,6 +74,7 @@ class Engine:
             n_threads=self.n_threads,
             gpu_layers=gpu_layers,
             vocab_sha256=manifest.vocab_sha256,
+            n_embd=manifest.n_embd,
         )
         self._blank: NDArray[np.float32] | None = None
         self._priors: dict[str, float] = {}

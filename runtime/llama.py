@@ -79,10 +79,11 @@ class LlamaSession:
         n_threads: threads of this session.
         gpu_layers: layers offloaded to the GPU (-1: all), 0 on the CPU.
         vocab_sha256: of the vocabulary that the adapter was trained with, None for any.
+        n_embd: width that the adapter was trained for, None for any.
 
     Raises:
-        BundleError: the file is no GGUF of a LLaMA, its vocabulary is another, or an answer is not
-            one token.
+        BundleError: the file is no GGUF of a LLaMA, its vocabulary or width is another, or an
+            answer is not one token.
     """
 
     def __init__(
@@ -93,12 +94,18 @@ class LlamaSession:
         n_threads: int,
         gpu_layers: int = 0,
         vocab_sha256: str | None = None,
+        n_embd: int | None = None,
     ) -> None:
         with ExitStack() as stack:
             model = _load_model(gguf_path, gpu_layers=gpu_layers)
             stack.callback(llama_cpp.llama_model_free, model)
             self._vocab = llama_cpp.llama_model_get_vocab(model)
             self.n_embd = int(llama_cpp.llama_model_n_embd(model))
+            if n_embd not in (None, self.n_embd):
+                raise BundleError(
+                    f"{gguf_path.name}: its width {self.n_embd} is not the manifest's {n_embd}; "
+                    "adapter and LLM do not belong together"
+                )
             found = _vocab_sha256(self._vocab)
             if vocab_sha256 not in (None, found):
                 raise BundleError(

@@ -180,6 +180,12 @@ def test_an_llm_of_another_vocabulary(copy: Path, n_embd: int) -> None:
         load(str(copy), n_threads=1)
 
 
+def test_an_llm_of_another_width_is_refused_when_it_is_loaded(copy: Path) -> None:
+    _edit(copy, lambda raw: raw["llm"].update(n_embd=2048))  # with the vocabulary it expects
+    with pytest.raises(BundleError, match="width 576 is not the manifest's 2048"):
+        load(str(copy), n_threads=1)
+
+
 def test_an_llm_that_is_no_gguf(copy: Path) -> None:
     (copy / "other.gguf").write_bytes(b"GGUF" + bytes(100))
     _edit(
