@@ -15,13 +15,14 @@ from listen_edge.errors import ListenEdgeError
 if TYPE_CHECKING:
     from listen_edge.answer import Answer
     from listen_edge.runtime.engine import Engine, load
+    from listen_edge.runtime.listener import listen
 
 # From 1.32 on, onnxruntime reports its use over the network unless told otherwise before it is
 # imported. Nothing leaves the device.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 __version__ = "0.1.0"
-__all__ = ["Answer", "Engine", "ListenEdgeError", "__version__", "load"]
+__all__ = ["Answer", "Engine", "ListenEdgeError", "__version__", "listen", "load"]
 
 
 def __getattr__(name: str) -> Any:
@@ -30,6 +31,10 @@ def __getattr__(name: str) -> Any:
         from listen_edge.runtime import engine
 
         return getattr(engine, name)
+    if name == "listen":
+        from listen_edge.runtime.listener import listen
+
+        return listen
     if name == "Answer":
         from listen_edge.answer import Answer
 

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import Literal
 
-SCHEMA_VERSION = 1
+from listen_edge.lines import json_line, rounded
 
 State = Literal["present", "absent", "unknown"]
 Reason = Literal[
     "uncertain",  # presence between the off and on thresholds
     "silent_input",  # all zero: a dead microphone, never "absent"
     "clipped",  # overdriven, so that a sound may have been lost
+    "overflow",  # samples were lost on their way from the device
+    "not_finite",  # the device delivered NaN or infinite samples
+    "overloaded",  # windows before this one were skipped to keep up
+    "warming_up",  # less than a whole window has been heard so far
+    "stale",  # no audio since the last window
+    "no_audio",  # the source is not healthy, see its health lines
+    "below_gate",  # not unknown but absent: quieter than the level gate that the user has set
 ]
 
 
@@ -25,12 +31,12 @@ class Answer:
         question: as it was asked.
         concept: what was asked about, see parse_concept.
         state: present, absent or unknown.
-        reason: why unknown, else None.
+        reason: why unknown (or, for "below_gate", why absent without having asked), else None.
         presence: calibrated, in [0, 1]; None when nothing was listened to.
         logit_margin: logit(yes) - logit(no) in nats; None when nothing was listened to.
         prior_margin: the same on blank audio.
         calibrated: whether the bundle's calibration speaks of this concept.
-        window_s: start and end in seconds from the start of the recording.
+        window_s: start and end in seconds from the start of the recording or of listening.
         level_dbfs: RMS level, None for digital silence.
         encode_ms, answer_ms: compute time; all questions of a window share it.
         source: name of the recording or device.
@@ -59,22 +65,21 @@ class Answer:
 
     def to_json_line(self, now: datetime | None = None) -> str:
         """Return the answer as one JSON line; `now` is the time of the answer, in UTC."""
-        now = now or datetime.now(timezone.utc)
-        rounded = replace(
-            self,
-            presence=_round(self.presence, 4),
-            logit_margin=_round(self.logit_margin, 3),
-            prior_margin=_round(self.prior_margin, 3),
-            level_dbfs=_round(self.level_dbfs, 1),
+        fields = asdict(
+            replace(
+                self,
+                presence=rounded(self.presence, 4),
+                logit_margin=rounded(self.logit_margin, 3),
+                prior_margin=rounded(self.prior_margin, 3),
+                level_dbfs=rounded(self.level_dbfs, 1),
+            )
         )
-        fields = asdict(rounded)
         fields["window_s"] = [round(edge, 3) for edge in self.window_s]
         fields["latency_ms"] = {
             "encode": round(fields.pop("encode_ms"), 1),
             "answer": round(fields.pop("answer_ms"), 1),
         }
-        ts = now.strftime("%Y-%m-%dT%H:%M:%S.") + f"{now.microsecond // 1000:03d}Z"
-        return json.dumps({"v": SCHEMA_VERSION, "type": "answer", "ts": ts, **fields})
+        return json_line("answer", fields, now)
 
     def to_text_line(self) -> str:
         """Return the answer for people: source, question, state and presence."""
@@ -86,7 +91,3 @@ class Answer:
             f"{self.source:<20} {start:6.1f}-{end:<6.1f} {self.question:<24} "
             f"{presence}  {state}{note}"
         )
-
-
-def _round(value: float | None, digits: int) -> float | None:
-    return None if value is None else round(value, digits)

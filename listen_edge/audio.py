@@ -44,10 +44,10 @@ def read_audio(path: Path) -> NDArray[np.float32]:
             if n_expected > MAX_DURATION_S * rate:
                 raise AudioError(
                     f"{path}: {n_expected / rate:.0f} s long, expected at most "
-                    f"{MAX_DURATION_S:.0f} s; split the recording"
+                    f"{MAX_DURATION_S:.0f} s; use `listen-edge replay`, which takes any length"
                 )
             mono = _read_mono(file)
-            is_cut = _CUT_SHORT.search(file.extra_info) is not None
+            is_cut = is_cut_short(file)
     except (soundfile.LibsndfileError, OSError) as err:
         raise AudioError(
             f"{path}: cannot be decoded ({str(err).splitlines()[0]}); expected a recording that "
@@ -62,6 +62,11 @@ def read_audio(path: Path) -> NDArray[np.float32]:
         return prepare(mono, rate)
     except AudioError as err:
         raise AudioError(f"{path}: {err}") from err
+
+
+def is_cut_short(file: soundfile.SoundFile) -> bool:
+    """Tell whether libsndfile found that the file ends before its header or container says."""
+    return _CUT_SHORT.search(file.extra_info) is not None
 
 
 def _read_mono(file: soundfile.SoundFile) -> NDArray[np.float32]:

@@ -13,22 +13,21 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from listen_edge import __version__
+from listen_edge.cli_options import engine_options, load_engine
+from listen_edge.cli_stream import devices, mic, replay
 from listen_edge.cli_training import export_group, train
 from listen_edge.errors import BundleError, ListenEdgeError, MissingExtraError
 
 if TYPE_CHECKING:
     from listen_edge.answer import Answer
-    from listen_edge.runtime.engine import Engine
 
-Command = TypeVar("Command", bound=Callable[..., Any])
 FOLDER = click.Path(file_okay=False, path_type=Path)
 FILE = click.Path(path_type=Path)
 
@@ -85,50 +84,13 @@ def cli(verbose: bool) -> None:
     logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr, force=True)
 
 
-def _engine_options(command: Command) -> Command:
-    """Add the options of every command that loads an engine."""
-    options = (
-        click.option("--bundle", default="tiny", help="Embedded bundle's name, or a folder."),
-        click.option(
-            "--backend",
-            type=click.Choice(["auto", "cpu", "cuda", "tensorrt"]),
-            default="auto",
-            help="Compute backend; auto takes the fastest that is available.",
-        ),
-        click.option(
-            "--threads", type=click.IntRange(1, 256), help="CPU threads.  [default: all cores]"
-        ),
-        click.option("--on", type=float, help="Presence from which a sound is present."),
-        click.option("--off", type=float, help="Presence below which a sound is absent."),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-def _load(
-    bundle: str, backend: str, threads: int | None, on: float | None, off: float | None
-) -> Engine:
-    from listen_edge.bundle import open_bundle
-    from listen_edge.runtime.engine import Engine
-    from listen_edge.runtime.score import Thresholds
-
-    opened = open_bundle(bundle)
-    shipped = opened.manifest
-    thresholds = Thresholds(
-        shipped.on_threshold if on is None else on,
-        shipped.off_threshold if off is None else off,
-    )
-    return Engine(opened, backend=backend, n_threads=threads, thresholds=thresholds)
-
-
 @cli.command()
 @click.argument("files", nargs=-1, required=True, type=FILE)
 @click.option("--ask", "questions", multiple=True, required=True, help="A question; repeatable.")
 @click.option("--each-window", is_flag=True, help="Answer for each window of 5 s.")
 @click.option("--format", "form", type=click.Choice(["text", "jsonl"]), default="text")
 @click.option("--exit-code", is_flag=True, help="Exit 0 if any is present, 1 if none, 3 unknown.")
-@_engine_options
+@engine_options
 def ask(
     files: tuple[Path, ...],
     questions: tuple[str, ...],
@@ -146,7 +108,7 @@ def ask(
     for path in files:
         read_audio(path)  # so does a bad recording, whichever place it has
     answers: list[Answer] = []
-    with _load(**engine_options) as engine:
+    with load_engine(**engine_options) as engine:
         for path in files:
             samples = read_audio(path)
             found = (
@@ -222,7 +184,7 @@ def eval_group() -> None:
 @click.option("--n-absent", type=click.IntRange(1, 49), default=1, help="Absent sounds per clip.")
 @click.option("--seed", default=0)
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table")
-@_engine_options
+@engine_options
 def eval_esc50(
     folder: Path,
     folds: tuple[int, ...],
@@ -237,7 +199,7 @@ def eval_esc50(
 
     clips = clips_of_folds(folder, folds)
     reports = []
-    with _load(**engine_options) as engine, _progress(len(clips) * len(kinds)) as advance:
+    with load_engine(**engine_options) as engine, _progress(len(clips) * len(kinds)) as advance:
         for kind in kinds:
             reports.append(
                 evaluate_esc50(
@@ -284,13 +246,13 @@ def _progress(total: int) -> Any:
     help="Compare with the plain way: this Whisper in torch on 30 s, every prompt re-evaluated.",
 )
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table")
-@_engine_options
+@engine_options
 def bench(repeats: int, whisper: str | None, form: str, **engine_options: Any) -> None:
     """Time the stages with 1, 8 and 31 questions, start-up and peak memory."""
     from listen_edge.runtime.bench import bench_rows, measure_engine, measure_process
 
     figures = measure_process(engine_options["bundle"])
-    with _load(**engine_options) as engine:
+    with load_engine(**engine_options) as engine:
         figures |= measure_engine(engine, repeats)
         if whisper is not None:
             from listen_edge.export.plain import measure_plain_way
@@ -303,5 +265,6 @@ def bench(repeats: int, whisper: str | None, form: str, **engine_options: Any) -
         click.echo(f"{name:42}{value:>12}")
 
 
-cli.add_command(train)
+for command in (mic, replay, devices, train):
+    cli.add_command(command)
 cli.add_command(export_group)

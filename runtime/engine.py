@@ -17,7 +17,7 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from listen_edge.answer import Answer, Reason, State
+from listen_edge.answer import Answer, Reason
 from listen_edge.audio import level_dbfs, prepare
 from listen_edge.bundle import Bundle, open_bundle
 from listen_edge.errors import BackendError
@@ -114,11 +114,106 @@ class Engine:
         source: str = "samples",
     ) -> Iterator[list[Answer]]:
         """Yield the answers of each window in turn; arguments and errors as for ask."""
-        concepts = [parse_concept(question) for question in questions]
         mono = prepare(samples, sample_rate)
         for start in self._window_starts(len(mono)):
             window = mono[start : start + self._n_window]
-            yield self._answer_window(window, start, questions, concepts, source)
+            start_s = start / self.sample_rate
+            yield self.answer_window(window, questions, start_s=start_s, source=source)
+
+    def answer_window(
+        self,
+        window: NDArray[np.float32],
+        questions: Sequence[str],
+        *,
+        start_s: float = 0.0,
+        source: str = "samples",
+        thresholds: Sequence[Thresholds] | None = None,
+        doubt: Reason | None = None,
+    ) -> list[Answer]:
+        """Answer each question about one window.
+
+        Args:
+            window: shape (n_samples,), mono at 16 kHz, at most window_s long.
+            questions: as for ask.
+            start_s: where the window lies in its recording.
+            source: name to put into the answers.
+            thresholds: of each question; default: the engine's.
+            doubt: what may have hidden a sound from this window, which is then never "absent".
+
+        Raises:
+            QuestionError: a question that names no sound.
+        """
+        window_s = (start_s, start_s + len(window) / self.sample_rate)
+        if is_silent(window):
+            return self.unheard(questions, "silent_input", window_s=window_s, source=source)
+        concepts = [parse_concept(question) for question in questions]
+        heard = self._listen(window, concepts)
+        calibration = self.bundle.manifest.calibration
+        answers = []
+        for k, (question, concept) in enumerate(zip(questions, concepts, strict=True)):
+            margin, prior = heard.margins[concept], heard.priors[concept]
+            presence = calibration.presence(margin, prior)
+            state, reason = judge(
+                presence,
+                thresholds[k] if thresholds else self.thresholds,
+                doubt or ("clipped" if heard.is_clipped else None),
+            )
+            answers.append(
+                Answer(
+                    question=question,
+                    concept=concept,
+                    state=state,
+                    reason=reason,
+                    presence=presence,
+                    logit_margin=margin,
+                    prior_margin=prior,
+                    calibrated=calibration.covers(concept),
+                    window_s=window_s,
+                    level_dbfs=heard.level_dbfs,
+                    encode_ms=heard.encode_ms,
+                    answer_ms=heard.answer_ms,
+                    source=source,
+                    bundle=self.bundle.id,
+                )
+            )
+        return answers
+
+    def unheard(
+        self,
+        questions: Sequence[str],
+        reason: Reason,
+        *,
+        window_s: tuple[float, float],
+        source: str = "samples",
+        level: float | None = None,
+    ) -> list[Answer]:
+        """Return answers about what was not listened to: unknown, absent only below the gate.
+
+        Args:
+            questions: as for ask.
+            reason: why nothing was listened to.
+            window_s, source, level: as in the answers.
+        """
+        concepts = [parse_concept(question) for question in questions]
+        return [
+            Answer(
+                question=question,
+                concept=concept,
+                state="absent" if reason == "below_gate" else "unknown",
+                reason=reason,
+                presence=None,
+                logit_margin=None,
+                prior_margin=None,
+                calibrated=self.bundle.manifest.calibration.covers(concept),
+                window_s=window_s,
+                level_dbfs=level,
+                encode_ms=0.0,
+                answer_ms=0.0,
+                source=source,
+                bundle=self.bundle.id,
+            )
+            for question, concept in zip(questions, concepts, strict=True)
+        ]
 
     def embed(self, window: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the prefix embeddings (n_query, n_embd) of at most a window of samples."""
@@ -163,27 +258,6 @@ class Engine:
         hop = round(self.hop_s * self.sample_rate)
         return [*range(0, last, hop), last]
 
-    def _answer_window(
-        self,
-        window: NDArray[np.float32],
-        start: int,
-        questions: Sequence[str],
-        concepts: Sequence[str],
-        source: str,
-    ) -> list[Answer]:
-        start_s = start / self.sample_rate
-        heard = None if is_silent(window) else self._listen(window, concepts)
-        return [
-            self._answer(
-                question,
-                concept,
-                heard,
-                source=source,
-                window_s=(start_s, start_s + len(window) / self.sample_rate),
-            )
-            for question, concept in zip(questions, concepts, strict=True)
-        ]
-
     def _listen(self, window: NDArray[np.float32], concepts: Sequence[str]) -> _Heard:
         unique = list(dict.fromkeys(concepts))  # two wordings of one question are decoded once
         priors = self.prior_margins(unique)
@@ -199,40 +273,6 @@ class Engine:
             is_clipped=is_clipped(window),
             encode_ms=1000 * (encoded - started),
             answer_ms=1000 * (answered - encoded),
-        )
-
-    def _answer(
-        self,
-        question: str,
-        concept: str,
-        heard: _Heard | None,
-        *,
-        source: str,
-        window_s: tuple[float, float],
-    ) -> Answer:
-        calibration = self.bundle.manifest.calibration
-        state: State = "unknown"
-        reason: Reason | None = "silent_input"
-        presence = margin = prior = None
-        if heard is not None:
-            margin, prior = heard.margins[concept], heard.priors[concept]
-            presence = calibration.presence(margin, prior)
-            state, reason = judge(presence, self.thresholds, clipped=heard.is_clipped)
-        return Answer(
-            question=question,
-            concept=concept,
-            state=state,
-            reason=reason,
-            presence=presence,
-            logit_margin=margin,
-            prior_margin=prior,
-            calibrated=calibration.covers(concept),
-            window_s=window_s,
-            level_dbfs=heard.level_dbfs if heard else None,
-            encode_ms=heard.encode_ms if heard else 0.0,
-            answer_ms=heard.answer_ms if heard else 0.0,
-            source=source,
-            bundle=self.bundle.id,
         )
 
 

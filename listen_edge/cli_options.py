@@ -1,0 +1,50 @@
+"""Options that several commands share, and the engine they describe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from listen_edge.runtime.engine import Engine
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def engine_options(command: Command) -> Command:
+    """Add the options of every command that loads an engine."""
+    options = (
+        click.option("--bundle", default="tiny", help="Embedded bundle's name, or a folder."),
+        click.option(
+            "--backend",
+            type=click.Choice(["auto", "cpu", "cuda", "tensorrt"]),
+            default="auto",
+            help="Compute backend; auto takes the fastest that is available.",
+        ),
+        click.option(
+            "--threads", type=click.IntRange(1, 256), help="CPU threads.  [default: all cores]"
+        ),
+        click.option("--on", type=float, help="Presence from which a sound is present."),
+        click.option("--off", type=float, help="Presence below which a sound is absent."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def load_engine(
+    bundle: str, backend: str, threads: int | None, on: float | None, off: float | None
+) -> Engine:
+    from listen_edge.bundle import open_bundle
+    from listen_edge.runtime.engine import Engine
+    from listen_edge.runtime.score import Thresholds
+
+    opened = open_bundle(bundle)
+    shipped = opened.manifest
+    thresholds = Thresholds(
+        shipped.on_threshold if on is None else on,
+        shipped.off_threshold if off is None else off,
+    )
+    return Engine(opened, backend=backend, n_threads=threads, thresholds=thresholds)

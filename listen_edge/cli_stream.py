@@ -1,0 +1,318 @@
+"""Commands that listen for longer than a recording: mic, replay, and what they need around them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from listen_edge.cli_options import Command, engine_options, load_engine
+from listen_edge.errors import ListenEdgeError
+from listen_edge.lines import json_line
+from listen_edge.stopping import StopSignals
+
+if TYPE_CHECKING:
+    from listen_edge.answer import Answer
+    from listen_edge.event import Event, Health
+    from listen_edge.runtime.engine import Engine
+    from listen_edge.runtime.listener import ListenConfig, Listener
+    from listen_edge.runtime.sources import Source
+
+
+class _Confirm(click.ParamType):
+    """K/N: k of the last n windows."""
+
+    name = "K/N"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, int]:
+        if isinstance(value, tuple):
+            return value
+        k, slash, n = str(value).partition("/")
+        if not (slash and k.isdecimal() and n.isdecimal()):
+            self.fail(f"{value!r}, expected K/N such as 2/3: k of the last n windows", param, ctx)
+        return int(k), int(n)
+
+
+def _pcm_options(command: Command) -> Command:
+    """Add what raw PCM on stdin does not say itself."""
+    options = (
+        click.option("--rate", type=int, default=16_000, help="Hz, of raw PCM on stdin."),
+        click.option("--channels", type=click.IntRange(1, 64), default=1, help="Of stdin."),
+        click.option(
+            "--pcm", type=click.Choice(["s16le", "f32le"]), default="s16le", help="Of stdin."
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _listen_options(command: Command) -> Command:
+    """Add the options of mic and replay."""
+    options = (
+        click.option(
+            "--ask", "questions", multiple=True, required=True, help="A question; repeatable."
+        ),
+        click.option("--hop", type=float, help="Seconds between windows.  [default: the bundle's]"),
+        click.option(
+            "--confirm",
+            type=_Confirm(),
+            default="2/3",
+            help="An event begins when K of the last N windows reach --on.",
+        ),
+        click.option(
+            "--end-after", type=float, default=5.0, help="Seconds below --off that end an event."
+        ),
+        click.option(
+            "--cooldown", type=float, default=15.0, help="Seconds without a new event after one."
+        ),
+        click.option(
+            "--long-event",
+            type=float,
+            default=120.0,
+            help="Seconds after which an event is stationary: a notice, no new alarms.",
+        ),
+        click.option(
+            "--gate",
+            type=click.FloatRange(-120, 0),
+            help="dBFS below which a window is absent without asking.  [default: no gate]",
+        ),
+        click.option(
+            "--thresholds",
+            "thresholds_path",
+            type=click.Path(dir_okay=False, path_type=Path),
+            help="File of `listen-edge tune`.",
+        ),
+        click.option(
+            "--save-clips",
+            type=click.Path(file_okay=False, path_type=Path),
+            help="Keep the sound of events here, 5 s before and after.  [default: nothing is kept]",
+        ),
+        click.option(
+            "--stall-timeout", type=float, default=30.0, help="Seconds without audio that alarm."
+        ),
+        click.option("--format", "form", type=click.Choice(["text", "jsonl"]), default="text"),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return engine_options(_pcm_options(command))
+
+
+@click.command()
+@click.option("--device", help="Audio device: index or part of its name.  [default: the system's]")
+@click.option("--url", help="Listen to what ffmpeg plays from here, such as a camera's RTSP.")
+@click.option("--stdin", "is_stdin", is_flag=True, help="Listen to raw PCM on standard input.")
+@click.option("--wait-for-device", is_flag=True, help="A device that is not there yet is no error.")
+@_listen_options
+def mic(
+    device: str | None,
+    url: str | None,
+    is_stdin: bool,
+    wait_for_device: bool,
+    rate: int,
+    channels: int,
+    pcm: str,
+    **options: Any,
+) -> int:
+    """Listen to a microphone and tell what is heard, until stopped."""
+    if (device is not None) + (url is not None) + is_stdin > 1:
+        raise click.UsageError("--device, --url and --stdin exclude each other")
+
+    def source() -> Source:
+        if url is not None:
+            from listen_edge.runtime.sources.ffmpeg import FfmpegSource
+
+            return FfmpegSource(url, is_live=True)
+        if is_stdin:
+            from listen_edge.runtime.sources.stdin import StdinSource
+
+            return StdinSource(rate, channels, pcm, is_live=True)
+        from listen_edge.runtime.sources.microphone import MicrophoneSource
+
+        return MicrophoneSource(device)
+
+    return _run([source], waits_for_device=wait_for_device, **options)
+
+
+@click.command()
+@click.argument("recordings", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--realtime", is_flag=True, help="At the pace of a microphone, not as fast as can be."
+)
+@_listen_options
+def replay(
+    recordings: tuple[Path, ...], realtime: bool, rate: int, channels: int, pcm: str, **options: Any
+) -> int:
+    """Listen to recordings as if they were played to a microphone: the same code, every window.
+
+    A folder is played as one stream, - is raw PCM on stdin, and what libsndfile does not read goes
+    through ffmpeg.
+    """
+
+    def opener(path: Path) -> Callable[[], Source]:
+        def open_it() -> Source:
+            from listen_edge.runtime.sources.choose import recording
+            from listen_edge.runtime.sources.stdin import StdinSource
+
+            if str(path) == "-":
+                return StdinSource(rate, channels, pcm, is_live=False)
+            return recording(path, is_realtime=realtime)
+
+        return open_it
+
+    return _run([opener(path) for path in recordings], waits_for_device=False, **options)
+
+
+def _run(
+    openers: Iterable[Callable[[], Source]],
+    *,
+    questions: tuple[str, ...],
+    form: str,
+    bundle: str,
+    backend: str,
+    threads: int | None,
+    on: float | None,
+    off: float | None,
+    **options: Any,
+) -> int:
+    """Listen to each source in turn and print what is heard; return the exit code."""
+    from listen_edge.question import parse_concept
+
+    for question in questions:
+        parse_concept(question)  # a bad question fails before anything is loaded
+    with StopSignals() as signals:
+        try:
+            config = _listen_config(**options)
+            sources = [opener() for opener in openers]
+            with load_engine(bundle, backend, threads, on, off) as engine:
+                config = _with_thresholds(config, options["thresholds_path"], engine)
+                for source in sources:
+                    _show_all(engine, source, questions, config, form, signals)
+        except KeyboardInterrupt:
+            pass  # before there was anything to close
+        except ListenEdgeError as err:
+            if form == "jsonl":
+                click.echo(json_line("error", {"message": str(err)}))
+            raise
+        return signals.exit_code
+
+
+def _listen_config(
+    *,
+    hop: float | None,
+    confirm: tuple[int, int],
+    end_after: float,
+    cooldown: float,
+    long_event: float,
+    gate: float | None,
+    save_clips: Path | None,
+    stall_timeout: float,
+    waits_for_device: bool,
+    thresholds_path: Path | None,
+) -> ListenConfig:
+    from listen_edge.runtime.listener import ListenConfig
+    from listen_edge.runtime.liveness import LivenessConfig
+    from listen_edge.runtime.trigger import TriggerConfig
+
+    trigger = TriggerConfig(confirm, end_after, cooldown, long_event)
+    if hop is not None:
+        trigger.check_hop(hop)
+    return ListenConfig(
+        hop_s=hop,
+        trigger=trigger,
+        gate_dbfs=gate,
+        liveness=LivenessConfig(silent_after_s=stall_timeout),
+        waits_for_device=waits_for_device,
+        clips_dir=save_clips,
+    )
+
+
+def _with_thresholds(config: ListenConfig, path: Path | None, engine: Engine) -> ListenConfig:
+    if path is None:
+        return config
+    from dataclasses import replace
+
+    from listen_edge.runtime.score import Thresholds
+    from listen_edge.thresholds import read_thresholds
+
+    tuned = read_thresholds(path)
+    tuned.check_use(engine.bundle.id, config.hop_s or engine.hop_s, config.trigger.confirm)
+    thresholds = {concept: Thresholds(on, off) for concept, (on, off) in tuned.by_concept.items()}
+    return replace(config, thresholds=thresholds)
+
+
+def _show_all(
+    engine: Engine,
+    source: Source,
+    questions: tuple[str, ...],
+    config: ListenConfig,
+    form: str,
+    signals: StopSignals,
+) -> None:
+    """Listen to one source until it ends or a signal comes."""
+    from listen_edge.runtime.listener import Listener
+
+    listener = Listener(engine, source, questions, config)
+    signals.on_deadline = source.close
+    signals.on_stop = listener.stop
+    if signals.exit_code:
+        listener.stop()
+    if form == "jsonl":
+        for line in listener:
+            click.echo(line.to_json_line())
+    elif sys.stdout.isatty() and source.is_live:
+        _show_live(listener)
+    else:
+        _show_changes(listener)
+
+
+def _show_live(listener: Listener) -> None:
+    from rich.console import Console
+
+    from listen_edge.live_view import LiveView
+
+    with LiveView(listener.questions, listener.on_thresholds, Console()) as view:
+        for line in listener:
+            view.show(line)
+
+
+def _show_changes(lines: Iterable[Answer | Event | Health]) -> None:
+    """Print events, health messages, and answers when their state changes."""
+    from listen_edge.answer import Answer
+    from listen_edge.event import Health
+
+    states: dict[str, tuple[str, str | None]] = {}
+    for line in lines:
+        if isinstance(line, Answer):
+            state = line.state, line.reason
+            is_news = states.get(line.question) != state
+            states[line.question] = state
+        else:
+            is_news = not isinstance(line, Health) or line.message is not None
+        if is_news:
+            click.echo(line.to_text_line())
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON array.")
+def devices(as_json: bool) -> None:
+    """List the audio input devices, with the rates that each accepts."""
+    from listen_edge.runtime.sources.microphone import input_devices
+
+    found = input_devices()
+    if as_json:
+        click.echo(json.dumps(found, indent=1, ensure_ascii=False))
+        return
+    if not found:
+        raise ListenEdgeError("there is no audio input device; plug one in, or see `doctor`")
+    for device in found:
+        mark = "*" if device["is_default"] else " "
+        rates = ", ".join(f"{rate / 1000:g}" for rate in device["rates"]) or "none"
+        click.echo(
+            f"{mark} {device['index']:>3}  {device['name']:<40} {device['host']:<8} "
+            f"{device['n_channels']:>3} channels  {device['rate'] / 1000:g} kHz  (takes {rates})"
+        )

@@ -1,0 +1,75 @@
+"""Ctrl-C and SIGTERM: events are closed and the program ends, within a second at any moment."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from types import FrameType, TracebackType
+
+DEADLINE_S = 0.9
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class StopSignals:
+    """While entered, the first signal calls `on_stop`; without one it raises KeyboardInterrupt.
+
+    Python runs its handlers between two calls, and a call into a model or a blocked pipe may take
+    long. A thread of its own therefore sees the signal too, and ends the process at the deadline.
+
+    Attributes:
+        on_stop: asks the main thread to come to its end.
+        on_deadline: frees what would outlive the process.
+        exit_code: 0, or what the shell expects of the signal received: 130 for Ctrl-C, 0 for
+            SIGTERM, which is how a service is asked to end.
+    """
+
+    def __init__(self) -> None:
+        self.on_stop: Callable[[], None] | None = None
+        self.on_deadline: Callable[[], None] | None = None
+        self.exit_code = 0
+
+    def __enter__(self) -> StopSignals:
+        self._wake, signalled = socket.socketpair()
+        signalled.setblocking(False)
+        self._signalled = signalled
+        self._is_over = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, name="stopping", daemon=True)
+        self._watcher.start()
+        self._before = [signal.signal(number, self._handle) for number in _SIGNALS]
+        self._wakeup_before = signal.set_wakeup_fd(signalled.fileno(), warn_on_full_buffer=False)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, err: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self._is_over.set()
+        signal.set_wakeup_fd(self._wakeup_before)
+        for number, handler in zip(_SIGNALS, self._before, strict=True):
+            signal.signal(number, handler)
+        self._signalled.close()
+        self._watcher.join()
+        self.on_stop = self.on_deadline = None
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        self.exit_code = _exit_code(number)
+        if self.on_stop is None:
+            raise KeyboardInterrupt
+        self.on_stop()
+
+    def _watch(self) -> None:
+        with self._wake:
+            while received := self._wake.recv(1):
+                if received[0] not in _SIGNALS:
+                    continue
+                if not self._is_over.wait(DEADLINE_S):
+                    if self.on_deadline is not None:
+                        self.on_deadline()
+                    os._exit(_exit_code(received[0]))
+                return
+
+
+def _exit_code(number: int) -> int:
+    return 130 if number == signal.SIGINT else 0

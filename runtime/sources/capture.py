@@ -1,0 +1,153 @@
+"""The capture process: PortAudio lives and dies here, so that it can never hang the listener.
+
+    python -m listen_edge.runtime.sources.capture DEVICE    record until stdin is closed
+    python -m listen_edge.runtime.sources.capture           list the input devices as JSON
+
+PortAudio freezes its device list when it starts, and a call into a device that was pulled out may
+never return; a fresh process sees the devices of today, and this one can be killed. It imports
+neither numpy nor anything else of the package's weight.
+
+stdout: one JSON line (rate, n_channels, name; or error), then records: a header (HEADER) and
+interleaved little-endian float32 frames.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import struct
+import sys
+import threading
+from typing import Any, BinaryIO
+
+from listen_edge.errors import AudioError
+from listen_edge.runtime.sources.devices import Device, choose_device, settings_to_try
+
+HEADER = struct.Struct("<I?")  # bytes of samples that follow, whether samples were lost before
+DEFAULT = "default"  # the DEVICE argument for the system's default input
+_BLOCK_S = 0.1
+_MAX_QUEUED = 100  # blocks
+_RATES = (8_000, 16_000, 22_050, 32_000, 44_100, 48_000, 96_000, 192_000)
+
+
+def list_devices(*, with_rates: bool) -> list[Device]:
+    """Return the input devices that PortAudio sees, with the rates that each accepts."""
+    import sounddevice
+
+    hosts = sounddevice.query_hostapis()
+    default = sounddevice.default.device[0]
+    return [
+        {
+            "index": info["index"],
+            "name": info["name"],
+            "host": hosts[info["hostapi"]]["name"],
+            "n_channels": info["max_input_channels"],
+            "rate": info["default_samplerate"],
+            "rates": [r for r in _RATES if with_rates and _accepts(info["index"], r)],
+            "is_default": info["index"] == default,
+        }
+        for info in sounddevice.query_devices()
+        if info["max_input_channels"] > 0
+    ]
+
+
+def _accepts(index: int, rate: int) -> bool:
+    import sounddevice
+
+    try:
+        sounddevice.check_input_settings(index, channels=1, samplerate=rate)
+    except (sounddevice.PortAudioError, ValueError):
+        return False
+    return True
+
+
+def record(wanted: str, out: BinaryIO) -> None:
+    """Write what the device delivers until it stops.
+
+    Raises:
+        AudioError: no such device, it refuses every rate, or it stopped.
+    """
+    import sounddevice
+
+    device = choose_device(list_devices(with_rates=False), None if wanted == DEFAULT else wanted)
+    blocks: queue.Queue[tuple[bytes, bool]] = queue.Queue(_MAX_QUEUED)
+    lost = threading.Event()
+
+    def copy(data: Any, frames: int, time: Any, status: Any) -> None:
+        if status.input_overflow:
+            lost.set()
+        try:
+            blocks.put_nowait((bytes(data), lost.is_set()))
+            lost.clear()
+        except queue.Full:
+            lost.set()
+
+    refusals = []
+    for rate, n_channels in settings_to_try(device):
+        try:
+            stream = sounddevice.RawInputStream(
+                samplerate=rate,
+                device=device["index"],
+                channels=n_channels,
+                dtype="float32",
+                blocksize=round(_BLOCK_S * rate),
+                latency="high",
+                callback=copy,
+            )
+            stream.start()
+            break
+        except sounddevice.PortAudioError as err:
+            refusals.append(f"{rate} Hz x {n_channels}: {err}")
+    else:
+        raise AudioError(f"{device['name']}: cannot be opened ({refusals[0]})")
+    _write_json(out, {"rate": rate, "n_channels": n_channels, "name": device["name"]})
+    while True:
+        try:
+            samples, has_overflowed = blocks.get(timeout=1.0)
+        except queue.Empty:
+            if not stream.active:
+                raise AudioError(
+                    f"{device['name']}: the device stopped; was it unplugged?"
+                ) from None
+            continue
+        out.write(HEADER.pack(len(samples), has_overflowed) + samples)
+        out.flush()
+
+
+def _write_json(out: BinaryIO, content: Any) -> None:
+    out.write(json.dumps(content).encode() + b"\n")
+    out.flush()
+
+
+def _die_with_parent() -> None:
+    """End this process when the parent closes our stdin, or dies."""
+    while os.read(0, 1024):
+        pass
+    os._exit(0)
+
+
+def main() -> None:
+    out = sys.stdout.buffer
+    try:
+        if len(sys.argv) == 1:
+            _write_json(out, list_devices(with_rates=True))
+            return
+        threading.Thread(target=_die_with_parent, daemon=True).start()
+        record(sys.argv[1], out)
+    except BrokenPipeError:
+        os._exit(0)
+    except ImportError:
+        error = "sounddevice is not installed; run: pip install 'listen-edge[mic]'"
+    except AudioError as err:
+        error = str(err)
+    except OSError as err:  # sounddevice cannot find the PortAudio library
+        error = f"PortAudio cannot be used ({err}); run: apt-get install libportaudio2"
+    except Exception as err:  # PortAudio's own, whatever they are: the parent shows the line
+        error = f"PortAudio: {err}"
+    _write_json(out, {"error": error})
+    os._exit(1)  # PortAudio's clean-up may hang on a device that is gone
+
+
+if __name__ == "__main__":
+    main()

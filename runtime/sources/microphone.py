@@ -1,0 +1,122 @@
+"""A microphone through PortAudio, in a capture process that can be killed when a device hangs."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import time
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from listen_edge.errors import AudioError
+from listen_edge.runtime.sources import Block
+from listen_edge.runtime.sources.capture import DEFAULT, HEADER
+from listen_edge.runtime.sources.devices import Device
+from listen_edge.runtime.sources.reader import BackgroundReader
+
+logger = logging.getLogger(__name__)
+
+_LIST_TIMEOUT_S = 20.0
+
+
+class MicrophoneSource:
+    """An audio input device at its own rate and channel count.
+
+    Args:
+        device: index, or a part of the name; None for the system's default. Opened again, a device
+            is looked for by the name it had, for its index may be another by then.
+    """
+
+    is_live = True
+
+    def __init__(self, device: str | None = None) -> None:
+        self.name = "microphone" if device is None else device
+        self._device = DEFAULT if device is None else device
+        self._process: subprocess.Popen[bytes] | None = None
+        self._reader: BackgroundReader | None = None
+        self._format: tuple[int, int] | None = None
+
+    def open(self) -> None:
+        process = self._process = _capture(self._device)
+        self._format = None
+        self._reader = BackgroundReader(lambda: self._read_block(process), drops_oldest=True)
+
+    def read(self, timeout_s: float) -> Block | None:
+        assert self._reader is not None
+        return self._reader.read(timeout_s)
+
+    def close(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+        if self._reader is not None:
+            self._reader.close(timeout_s=0.5)
+        if self._process is not None:
+            for pipe in (self._process.stdin, self._process.stdout):
+                if pipe is not None:
+                    pipe.close()
+        self._process = self._reader = None
+
+    def _read_block(self, process: subprocess.Popen[bytes]) -> Block:
+        assert process.stdout is not None
+        if self._format is None:
+            opened = _read_json(process.stdout)
+            self._format = opened["rate"], opened["n_channels"]
+            logger.info("%s: %d Hz, %d channels", opened["name"], *self._format)
+            if self._device != DEFAULT:
+                self._device = opened["name"]
+        rate, n_channels = self._format
+        header = process.stdout.read(HEADER.size)
+        if len(header) < HEADER.size or header[:1] == b"{":  # no length of whole floats begins so
+            _parse(header + process.stdout.readline())
+        n_bytes, has_overflowed = HEADER.unpack(header)
+        data = process.stdout.read(n_bytes)
+        samples = np.frombuffer(data, "<f4").reshape(-1, n_channels)
+        return Block(samples, rate, time.monotonic(), has_overflowed)
+
+
+def input_devices() -> list[Device]:
+    """Return the input devices there are now, see capture.list_devices.
+
+    Raises:
+        AudioError: PortAudio is missing or does not answer.
+    """
+    process = _capture()
+    try:
+        out, _ = process.communicate(timeout=_LIST_TIMEOUT_S)
+    except subprocess.TimeoutExpired as err:
+        process.kill()
+        process.communicate()
+        raise AudioError(
+            f"PortAudio has not answered for {_LIST_TIMEOUT_S:.0f} s; is the sound server running?"
+        ) from err
+    found = _parse(out.partition(b"\n")[0])
+    assert isinstance(found, list)
+    return found
+
+
+def _capture(*arguments: str) -> subprocess.Popen[bytes]:
+    noise = None if logger.isEnabledFor(logging.INFO) else subprocess.DEVNULL
+    return subprocess.Popen(
+        [sys.executable, "-m", "listen_edge.runtime.sources.capture", *arguments],
+        stdin=subprocess.PIPE,  # its closing ends the process
+        stdout=subprocess.PIPE,
+        stderr=noise,  # ALSA's and PortAudio's own chatter
+        start_new_session=True,  # Ctrl-C is for the listener, which ends this one
+        env={**os.environ, "PYTHONSAFEPATH": "1"},  # modules come from the installation alone
+    )
+
+
+def _read_json(pipe: BinaryIO) -> Any:
+    return _parse(pipe.readline())
+
+
+def _parse(line: bytes) -> Any:
+    content = json.loads(line) if line.strip() else {"error": "the capture process ended"}
+    if isinstance(content, dict) and "error" in content:
+        raise AudioError(content["error"])
+    return content
