@@ -267,21 +267,19 @@ class Listener:
         if live.tick(now_s):
             self._open()
         said = live.state, live.n_restarts, live.message
-        tells_news = self._counts.losses() != self._reported.losses()
+        losses = self._counts.describe_losses(self._reported)
         since_s = now_s - self._health_at_s
         if said != self._said:
-            yield self._health(live.message, now_s)
-        elif tells_news and since_s >= self._config.liveness.tick_s:
-            yield self._health(self._counts.describe_losses(self._reported), now_s)
+            yield self._health("; ".join(filter(None, [live.message, losses])), now_s)
+        elif losses and since_s >= self._config.liveness.tick_s:
+            yield self._health(losses, now_s)
         elif since_s >= self._config.heartbeat_s:
             yield self._health(None, now_s)
         self._said = said
-        for problem in self._clips.take_problems() if self._clips is not None else ():
-            yield self._health(problem, now_s)
 
     def _check_pace(self) -> Iterator[Line]:
         """Measure a window before listening, and propose a hop that this machine can keep."""
-        seconds = _window_seconds(self._engine, self.questions)
+        seconds = window_seconds(self._engine, self.questions)
         if seconds > _HEADROOM * self.hop_s:
             hop_s = np.ceil(2 * seconds / _HEADROOM) / 2
             remedy = f"use --hop {hop_s:g}, or" if hop_s <= self._engine.window_s else "please"
@@ -336,6 +334,7 @@ class Listener:
             change = trigger.update(self._end_s, presence)
             if change is not None:
                 yield self._event(answer.question, answer.concept, change)
+        yield from self._tell_clip_problems()
 
     def _close_events(self, ending: Ending) -> Iterator[Line]:
         for question, concept, trigger in zip(
@@ -344,6 +343,13 @@ class Listener:
             change = trigger.close(ending)
             if change is not None:
                 yield self._event(question, concept, change)
+        if self._clips is not None:
+            self._clips.close()
+        yield from self._tell_clip_problems()
+
+    def _tell_clip_problems(self) -> Iterator[Line]:
+        for problem in self._clips.take_problems() if self._clips is not None else ():
+            yield self._health(problem, time.monotonic())
 
     def _event(self, question: str, concept: str, change: Change) -> Event:
         if self._clips is not None and change.phase == "start":
@@ -392,9 +398,6 @@ class _Counts:
     lag_s: float = 0.0
     level_dbfs: float | None = None
 
-    def losses(self) -> tuple[int, int]:
-        return self.dropped, self.overflows
-
     def describe_losses(self, before: _Counts) -> str:
         dropped, overflows = self.dropped - before.dropped, self.overflows - before.overflows
         parts = [f"{dropped} windows skipped to keep up"] if dropped else []
@@ -436,7 +439,7 @@ def listen(
             on_health(line)
 
 
-def _window_seconds(engine: Engine, questions: Sequence[str]) -> float:
+def window_seconds(engine: Engine, questions: Sequence[str]) -> float:
     """Return the median seconds that a window of noise takes."""
     noise = np.random.default_rng(0).normal(0, 0.05, round(engine.window_s * SAMPLE_RATE))
     seconds = []

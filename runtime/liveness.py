@@ -90,6 +90,7 @@ class Liveness:
         self.n_restarts += 1
         if self.state == "alarmed":
             self.state = "recovering"
+        self.message = f"opening the source again, attempt {self._n_attempts}"
         return True
 
     def _attempts(self) -> str:

@@ -10,7 +10,7 @@ One machine a question, fed with each window's presence:
 - Confirmation counts windows, whatever the hop. An unknown window counts as one that did not hear.
 - Hysteresis: an event begins at `on` and goes on as long as windows reach `off`.
 - In cooldown, windows are counted but nothing begins; what is confirmed when it ends begins then.
-- After a long event the cooldown is at least long_event_s: a hum that comes and goes is no news.
+- A long event ends only after long_event_s of quiet: a hum that comes and goes is one event.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ class TriggerConfig:
         confirm: (k, n): k of the last n windows must reach `on`.
         end_after_s: an event ends when nothing has reached `off` for so long.
         cooldown_s: no new event of this question for so long after one has ended.
-        long_event_s: an event so long is stationary: it says so at this interval.
+        long_event_s: an event so long is stationary: it says so at this interval, and ends only
+            after so much quiet.
     """
 
     confirm: tuple[int, int] = (2, 3)
@@ -142,7 +143,8 @@ class Trigger:
             self._peak = max(self._peak, presence)
             if presence >= self._thresholds.off:
                 self._heard_s = now_s
-        if now_s - self._heard_s >= self._config.end_after_s:
+        end_after_s = self._config.long_event_s if self._n_long else self._config.end_after_s
+        if now_s - self._heard_s >= end_after_s:
             return self._end(now_s, "not_heard" if presence is not None else "no_audio")
         if self._heard_s - self._start_s >= (self._n_long + 1) * self._config.long_event_s:
             self._n_long += 1
@@ -150,10 +152,7 @@ class Trigger:
         return None
 
     def _end(self, now_s: float, ending: Ending) -> Change:
-        cooldown_s = self._config.cooldown_s
-        if self._n_long:
-            cooldown_s = max(cooldown_s, self._config.long_event_s)
-        self.state, self._cooldown_until_s = "cooldown", now_s + cooldown_s
+        self.state, self._cooldown_until_s = "cooldown", now_s + self._config.cooldown_s
         self._hits.clear()
         return self._change("end", ending=ending)
 

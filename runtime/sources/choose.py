@@ -39,5 +39,5 @@ def recording(path: Path, *, is_realtime: bool = False) -> Source:
     try:
         soundfile.info(path)
     except soundfile.LibsndfileError:
-        return FfmpegSource(f"file:{path}", is_live=False)
+        return FfmpegSource(f"file:{path}", is_live=False, name=path.name)
     return FileSource(path, is_realtime=is_realtime)

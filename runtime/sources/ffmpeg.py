@@ -23,11 +23,14 @@ class FfmpegSource:
     Args:
         url: whatever `ffmpeg -i` takes.
         is_live: skip windows to keep up; a loss is followed by opening it again.
+        name: for the lines; default: the URL without its password.
         program: the ffmpeg to run.
     """
 
-    def __init__(self, url: str, *, is_live: bool, program: str = "ffmpeg") -> None:
-        self.name, self.is_live = without_credentials(url), is_live
+    def __init__(
+        self, url: str, *, is_live: bool, name: str | None = None, program: str = "ffmpeg"
+    ) -> None:
+        self.name, self.is_live = name or without_credentials(url), is_live
         self._url, self._program = url, program
         self._process: subprocess.Popen[bytes] | None = None
         self._reader: BackgroundReader | None = None

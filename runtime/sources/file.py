@@ -83,31 +83,38 @@ class FileSource:
 
 
 class FolderSource:
-    """All recordings below a folder in the order of their paths, as one stream without gaps."""
+    """All recordings below a folder in the order of their paths, as one stream without gaps.
+
+    Attributes:
+        parts: (begin in seconds of the stream, path) of each recording played so far.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.name, self.is_live = folder.name, False
+        self.parts: list[tuple[float, Path]] = []
         self._folder = folder
-        self._blocks: Iterator[NDArray[np.float32]] = iter(())
+        self._pieces: Iterator[NDArray[np.float32]] = iter(())
 
     def open(self) -> None:
-        self._blocks = _pieces(recordings_below(self._folder))
+        self._pieces = self._play(recordings_below(self._folder))
 
     def read(self, timeout_s: float) -> Block | None:
-        samples = next(self._blocks, None)
+        samples = next(self._pieces, None)
         if samples is None:
             raise EndOfStream
         return Block(samples[:, None], SAMPLE_RATE, time.monotonic())
 
     def close(self) -> None:
-        self._blocks = iter(())
+        self._pieces = iter(())
 
-
-def _pieces(paths: list[Path]) -> Iterator[NDArray[np.float32]]:
-    for path in paths:
-        samples = read_audio(path)
-        for start in range(0, len(samples), SAMPLE_RATE):
-            yield samples[start : start + SAMPLE_RATE]
+    def _play(self, paths: list[Path]) -> Iterator[NDArray[np.float32]]:
+        n_played = 0
+        for path in paths:
+            self.parts.append((n_played / SAMPLE_RATE, path))
+            samples = read_audio(path)
+            n_played += len(samples)
+            for start in range(0, len(samples), SAMPLE_RATE):
+                yield samples[start : start + SAMPLE_RATE]
 
 
 def recordings_below(folder: Path) -> list[Path]:

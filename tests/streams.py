@@ -1,0 +1,136 @@
+"""What a test must control: a source that delivers on cue, an engine that hears loudness."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from types import SimpleNamespace
+
+import numpy as np
+
+from listen_edge.answer import Answer, Reason
+from listen_edge.errors import AudioError
+from listen_edge.runtime.score import Thresholds, judge
+from listen_edge.runtime.sources import Block, EndOfStream
+
+RATE = 16_000
+
+
+def tone(seconds: float, level: float = 0.5, rate: int = RATE) -> np.ndarray:
+    """Samples (n, 1) of a constant: the level is the presence that LevelEngine hears."""
+    return np.full((round(seconds * rate), 1), level, np.float32)
+
+
+class ScriptedSource:
+    """Plays a list of steps: an array is a block, a number a pause in seconds, an error is raised.
+
+    After the last step a live source stays silent, a recording ends. Opened again, it goes on with
+    the script.
+    """
+
+    def __init__(self, steps: Sequence[np.ndarray | float | AudioError | Block], *, is_live: bool):
+        self.name, self.is_live = "scripted", is_live
+        self.n_opened = self.n_closed = 0
+        self._steps = list(steps)
+        self._resume_s = 0.0
+
+    def open(self) -> None:
+        self.n_opened += 1
+
+    def read(self, timeout_s: float) -> Block | None:
+        now = time.monotonic()
+        if now < self._resume_s:
+            time.sleep(min(timeout_s, self._resume_s - now))
+            return None
+        if not self._steps:
+            if not self.is_live:
+                raise EndOfStream
+            time.sleep(timeout_s)
+            return None
+        step = self._steps.pop(0)
+        if isinstance(step, AudioError):
+            raise step
+        if isinstance(step, float):
+            self._resume_s = now + step
+            return None
+        return step if isinstance(step, Block) else Block(step, RATE, now)
+
+    def close(self) -> None:
+        self.n_closed += 1
+
+
+class LevelEngine:
+    """Hears a sound as present as the newest tenth of its window is loud; one second a window."""
+
+    window_s, hop_s = 1.0, 0.5
+    bundle = SimpleNamespace(id="fake@sha256:00000000")
+
+    def __init__(self, *, seconds_per_window: float = 0.0, thresholds: Thresholds | None = None):
+        self.thresholds = thresholds or Thresholds()
+        self.n_windows = 0
+        self._seconds = seconds_per_window
+
+    def answer_window(
+        self,
+        window: np.ndarray,
+        questions: Sequence[str],
+        *,
+        start_s: float = 0.0,
+        source: str = "samples",
+        thresholds: Sequence[Thresholds] | None = None,
+        doubt: Reason | None = None,
+    ) -> list[Answer]:
+        self.n_windows += 1
+        time.sleep(self._seconds)
+        presence = float(np.clip(window[-len(window) // 10 :].mean(), 0.01, 0.99))
+        answers = []
+        for k, question in enumerate(questions):
+            limits = thresholds[k] if thresholds else self.thresholds
+            state, reason = judge(presence, limits, doubt)
+            answers.append(
+                self._answer(question, state, reason, presence, start_s, len(window), source)
+            )
+        return answers
+
+    def unheard(
+        self,
+        questions: Sequence[str],
+        reason: Reason,
+        *,
+        window_s: tuple[float, float],
+        source: str = "samples",
+        level: float | None = None,
+    ) -> list[Answer]:
+        state = "absent" if reason == "below_gate" else "unknown"
+        n_samples = round((window_s[1] - window_s[0]) * RATE)
+        return [
+            self._answer(question, state, reason, None, window_s[0], n_samples, source)
+            for question in questions
+        ]
+
+    def _answer(
+        self,
+        question: str,
+        state: str,
+        reason: Reason | None,
+        presence: float | None,
+        start_s: float,
+        n_samples: int,
+        source: str,
+    ) -> Answer:
+        return Answer(
+            question=question,
+            concept=question.strip("?"),
+            state=state,  # type: ignore[arg-type]
+            reason=reason,
+            presence=presence,
+            logit_margin=None,
+            prior_margin=None,
+            calibrated=True,
+            window_s=(start_s, start_s + n_samples / RATE),
+            level_dbfs=-20.0,
+            encode_ms=0.0,
+            answer_ms=0.0,
+            source=source,
+            bundle=self.bundle.id,
+        )

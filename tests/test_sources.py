@@ -1,0 +1,262 @@
+"""Files, folders, stdin and ffmpeg: real ones, and how each of them fails."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from listen_edge.errors import AudioError
+from listen_edge.runtime.sources import Block, EndOfStream, Source
+from listen_edge.runtime.sources.choose import open_source, recording
+from listen_edge.runtime.sources.ffmpeg import FfmpegSource, without_credentials
+from listen_edge.runtime.sources.file import FileSource, FolderSource
+from listen_edge.runtime.sources.microphone import MicrophoneSource
+from listen_edge.runtime.sources.reader import QUEUE_S, BackgroundReader
+from listen_edge.runtime.sources.stdin import StdinSource
+
+RATE = 16_000
+
+
+def read_all(source: Source, timeout_s: float = 20.0) -> list[Block]:
+    """Read to the end of the stream."""
+    blocks, deadline = [], time.monotonic() + timeout_s
+    source.open()
+    try:
+        while time.monotonic() < deadline:
+            block = source.read(0.2)
+            if block is not None:
+                blocks.append(block)
+    except EndOfStream:
+        return blocks
+    finally:
+        source.close()
+    raise AssertionError("the source did not end")
+
+
+def sweep(seconds: float, rate: int = RATE, n_channels: int = 1) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    return rng.uniform(-0.5, 0.5, (round(seconds * rate), n_channels)).astype(np.float32)
+
+
+def joined(blocks: list[Block]) -> np.ndarray:
+    return np.concatenate([block.samples for block in blocks])
+
+
+def test_a_file_comes_in_blocks_at_its_own_rate_and_channels(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    samples = sweep(1.23, 44_100, 2)
+    soundfile.write(path, samples, 44_100, subtype="FLOAT")
+    blocks = read_all(FileSource(path))
+    np.testing.assert_array_equal(joined(blocks), samples)
+    assert {block.rate for block in blocks} == {44_100} and len(blocks) == 13
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac", "ogg"])
+def test_a_truncated_file_is_an_error_where_it_ends(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a.{suffix}"
+    soundfile.write(path, sweep(4.0), RATE)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(AudioError, match=rf"a\.{suffix}: (truncated|damaged)"):
+        read_all(FileSource(path))
+
+
+def test_a_folder_is_one_stream_in_the_order_of_its_paths(tmp_path: Path) -> None:
+    for name, level in (("b/1.wav", 0.2), ("a/2.flac", 0.1), ("c.wav", 0.3)):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        soundfile.write(tmp_path / name, np.full(8_000, level), RATE)
+    (tmp_path / "notes.txt").write_text("not a recording")
+    source = FolderSource(tmp_path)
+    samples = joined(read_all(source))
+    np.testing.assert_allclose(samples[::8_000, 0], [0.1, 0.2, 0.3], atol=1e-3)
+    assert [(start_s, path.name) for start_s, path in source.parts] == [
+        (0.0, "2.flac"), (0.5, "1.wav"), (1.0, "c.wav"),
+    ]  # fmt: skip
+
+
+def test_a_folder_without_recordings_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(AudioError, match="no recordings there"):
+        FolderSource(tmp_path).open()
+
+
+@pytest.mark.parametrize(("dtype", "scale"), [("s16le", 32768), ("f32le", 1)])
+def test_stdin_is_read_to_its_end_even_in_mid_sample(dtype: str, scale: int) -> None:
+    samples = np.round(sweep(0.5, 8_000, 2) * 32768) / 32768
+    raw = (samples * scale).astype({"s16le": "<i2", "f32le": "<f4"}[dtype]).tobytes()
+    reading, writing = os.pipe()
+    source = StdinSource(8_000, 2, dtype, is_live=False, fd=reading)
+
+    def write() -> None:
+        for start in range(0, len(raw), 1_001):  # never a whole number of frames
+            os.write(writing, raw[start : start + 1_001])
+        os.write(writing, raw[:3])  # and a frame cut short
+        os.close(writing)
+
+    threading.Thread(target=write).start()
+    blocks = read_all(source)
+    np.testing.assert_allclose(joined(blocks), samples, atol=1e-6)
+    assert blocks[0].rate == 8_000
+    os.close(reading)
+
+
+def test_a_live_source_that_nobody_reads_keeps_the_newest_and_says_what_is_lost() -> None:
+    second = np.zeros((RATE, 1), np.float32)
+    numbers = iter(range(60))
+    done = threading.Event()
+
+    def read_block() -> Block | None:
+        number = next(numbers, None)
+        if number is None:
+            done.set()
+            return None
+        return Block(second + number, RATE, 0.0)
+
+    reader = BackgroundReader(read_block, drops_oldest=True)
+    done.wait(10)
+    first = reader.read(1.0)
+    assert first is not None and first.has_overflowed
+    assert first.samples[0, 0] == 60 - QUEUE_S
+    rest = [reader.read(1.0) for _ in range(int(QUEUE_S) - 1)]
+    assert [block.has_overflowed for block in rest if block] == [False] * (int(QUEUE_S) - 1)
+    with pytest.raises(EndOfStream):
+        reader.read(1.0)
+
+
+def test_a_recording_waits_for_its_reader() -> None:
+    second, numbers = np.zeros((RATE, 1), np.float32), iter(range(60))
+    taken: list[int] = []
+
+    def read_block() -> Block | None:
+        number = next(numbers, None)
+        if number is None:
+            return None
+        taken.append(number)
+        return Block(second + number, RATE, 0.0)
+
+    reader = BackgroundReader(read_block, drops_oldest=False)
+    time.sleep(0.3)
+    assert len(taken) <= QUEUE_S + 1
+    blocks = [reader.read(1.0) for _ in range(60)]
+    assert [block.samples[0, 0] for block in blocks if block] == list(range(60))
+
+
+def test_words_for_sources(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", sweep(0.2), RATE)
+    assert isinstance(open_source(tmp_path / "a.wav"), FileSource)
+    assert isinstance(open_source(str(tmp_path)), FolderSource)
+    assert isinstance(open_source("rtsp://camera/1"), FfmpegSource)
+    assert open_source("rtsp://camera/1").is_live
+    assert isinstance(open_source("mic"), MicrophoneSource)
+    assert open_source("mic:USB Audio").name == "USB Audio"
+    with pytest.raises(AudioError, match="no such file"):
+        open_source("nothing.wav")
+
+
+def test_what_libsndfile_does_not_read_goes_through_ffmpeg(tmp_path: Path) -> None:
+    wav, container = tmp_path / "a.wav", tmp_path / "a.mka"
+    samples = sweep(2.0)
+    soundfile.write(wav, samples, RATE, subtype="FLOAT")
+    assert os.spawnlp(os.P_WAIT, "ffmpeg", "ffmpeg", "-loglevel", "error", "-i", str(wav),
+                      "-c:a", "pcm_f32le", str(container)) == 0  # fmt: skip
+    source = recording(container)
+    assert isinstance(source, FfmpegSource) and not source.is_live
+    np.testing.assert_allclose(joined(read_all(source)), samples, atol=1e-4)
+
+
+def test_ffmpeg_that_is_missing_names_its_remedy() -> None:
+    source = FfmpegSource("rtsp://camera/1", is_live=True, program="no-such-ffmpeg")
+    with pytest.raises(AudioError, match="apt-get install ffmpeg"):
+        source.open()
+
+
+def test_what_ffmpeg_cannot_play_is_an_error_in_its_words(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("not a recording\n" * 100)
+    with pytest.raises(
+        AudioError, match=r"^notes\.txt: ffmpeg ended with code \d+ .*does not contain any stream"
+    ):
+        read_all(recording(path))
+
+
+def test_passwords_of_urls_are_in_no_line() -> None:
+    assert without_credentials("rtsp://me:secret@camera/1 failed") == "rtsp://camera/1 failed"
+    assert FfmpegSource("rtsp://me:secret@camera/1", is_live=True).name == "rtsp://camera/1"
+
+
+@pytest.fixture()
+def stalling_stream() -> Iterator[str]:
+    """An HTTP stream on loopback that sends ten seconds of sound and then nothing, for ever."""
+    sound = (sweep(10.0) * 32767).astype("<i2").tobytes()
+    header = _unending_wav_header()
+    release = threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "audio/wav")
+            self.end_headers()
+            self.wfile.write(header + sound)
+            self.wfile.flush()
+            release.wait(30)
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/sound.wav"
+    release.set()
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def _unending_wav_header() -> bytes:
+    size = (0xFFFFFFFF).to_bytes(4, "little")
+    fmt = b"fmt \x10\0\0\0\x01\0\x01\0" + RATE.to_bytes(4, "little")
+    fmt += (2 * RATE).to_bytes(4, "little") + b"\x02\0\x10\0"
+    return b"RIFF" + size + b"WAVE" + fmt + b"data" + size
+
+
+def test_a_stream_that_stalls_delivers_nothing_and_closes_at_once(stalling_stream: str) -> None:
+    source = FfmpegSource(stalling_stream, is_live=True)
+    source.open()
+    heard, deadline = 0, time.monotonic() + 15
+    while heard < RATE and time.monotonic() < deadline:
+        block = source.read(0.2)
+        heard += 0 if block is None else len(block.samples)
+    assert heard >= RATE
+    while source.read(1.0) is not None:
+        pass  # until it stalls
+    started = time.monotonic()
+    source.close()
+    assert time.monotonic() - started < 1.0
+
+
+def test_ffmpeg_that_dies_is_a_loss_of_a_live_source(stalling_stream: str) -> None:
+    source = FfmpegSource(stalling_stream, is_live=True)
+    source.open()
+    assert source._process is not None
+    source._process.kill()
+    with pytest.raises(AudioError, match="ffmpeg ended with code -9"):
+        while True:
+            source.read(1.0)
+    source.close()
+
+
+def test_nobody_listens_where_the_url_points() -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    source = FfmpegSource(f"http://127.0.0.1:{port}/a.wav", is_live=True)
+    with pytest.raises(AudioError, match="refused"):
+        read_all(source)
