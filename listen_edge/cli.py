@@ -20,9 +20,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from listen_edge import __version__
+from listen_edge.cli_doctor import doctor
 from listen_edge.cli_options import engine_options, load_engine
 from listen_edge.cli_stream import devices, mic, replay
 from listen_edge.cli_training import export_group, train
+from listen_edge.cli_tune import bench_stream, tune
 from listen_edge.errors import BundleError, ListenEdgeError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -90,6 +92,8 @@ def cli(verbose: bool) -> None:
 @click.option("--each-window", is_flag=True, help="Answer for each window of 5 s.")
 @click.option("--format", "form", type=click.Choice(["text", "jsonl"]), default="text")
 @click.option("--exit-code", is_flag=True, help="Exit 0 if any is present, 1 if none, 3 unknown.")
+@click.option("--on", type=float, help="Presence from which a sound is present.")
+@click.option("--off", type=float, help="Presence below which a sound is absent.")
 @engine_options
 def ask(
     files: tuple[Path, ...],
@@ -153,13 +157,15 @@ def bundle_info(bundle: str) -> None:
 def bundle_verify(bundle: str, run: bool, threads: int | None) -> None:
     """Verify every file's hash; with --run, that this device gives the recorded answers."""
     from listen_edge.bundle import open_bundle
+    from listen_edge.runtime.engine import Engine
     from listen_edge.runtime.verify import compare_examples
 
     opened = open_bundle(bundle)
     click.echo(f"{opened.id}: {len(opened.manifest.files)} files and the LLM are as recorded")
     if not run:
         return
-    differences, n_answers = compare_examples(opened, n_threads=threads)
+    with Engine(opened, n_threads=threads) as engine:
+        differences, n_answers = compare_examples(engine)
     if differences:
         raise BundleError(f"{opened.id}: this device answers otherwise: {'; '.join(differences)}")
     click.echo(f"{opened.id}: {n_answers} answers about the examples are as recorded")
@@ -237,7 +243,8 @@ def _progress(total: int) -> Any:
     return bar()
 
 
-@cli.command()
+@cli.group(invoke_without_command=True)
+@click.pass_context
 @click.option("--repeats", type=click.IntRange(1, 1000), default=15, help="Medians of this many.")
 @click.option(
     "--plain",
@@ -247,8 +254,12 @@ def _progress(total: int) -> Any:
 )
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table")
 @engine_options
-def bench(repeats: int, whisper: str | None, form: str, **engine_options: Any) -> None:
+def bench(
+    context: click.Context, repeats: int, whisper: str | None, form: str, **engine_options: Any
+) -> None:
     """Time the stages with 1, 8 and 31 questions, start-up and peak memory."""
+    if context.invoked_subcommand is not None:
+        return
     from listen_edge.runtime.bench import bench_rows, measure_engine, measure_process
 
     figures = measure_process(engine_options["bundle"])
@@ -265,6 +276,7 @@ def bench(repeats: int, whisper: str | None, form: str, **engine_options: Any) -
         click.echo(f"{name:42}{value:>12}")
 
 
-for command in (mic, replay, devices, train):
+for command in (mic, replay, devices, doctor, tune, train):
     cli.add_command(command)
+bench.add_command(bench_stream)
 cli.add_command(export_group)

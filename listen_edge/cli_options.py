@@ -13,6 +13,20 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
+class Confirm(click.ParamType):
+    """K/N: k of the last n windows."""
+
+    name = "K/N"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, int]:
+        if isinstance(value, tuple):
+            return value
+        k, slash, n = str(value).partition("/")
+        if not (slash and k.isdecimal() and n.isdecimal()):
+            self.fail(f"{value!r}, expected K/N such as 2/3: k of the last n windows", param, ctx)
+        return int(k), int(n)
+
+
 def engine_options(command: Command) -> Command:
     """Add the options of every command that loads an engine."""
     options = (
@@ -26,8 +40,6 @@ def engine_options(command: Command) -> Command:
         click.option(
             "--threads", type=click.IntRange(1, 256), help="CPU threads.  [default: all cores]"
         ),
-        click.option("--on", type=float, help="Presence from which a sound is present."),
-        click.option("--off", type=float, help="Presence below which a sound is absent."),
     )
     for option in reversed(options):
         command = option(command)
@@ -35,8 +47,13 @@ def engine_options(command: Command) -> Command:
 
 
 def load_engine(
-    bundle: str, backend: str, threads: int | None, on: float | None, off: float | None
+    bundle: str,
+    backend: str,
+    threads: int | None,
+    on: float | None = None,
+    off: float | None = None,
 ) -> Engine:
+    """Load a bundle; on and off override its thresholds."""
     from listen_edge.bundle import open_bundle
     from listen_edge.runtime.engine import Engine
     from listen_edge.runtime.score import Thresholds

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from listen_edge.cli_options import Command, engine_options, load_engine
+from listen_edge.cli_options import Command, Confirm, engine_options, load_engine
 from listen_edge.errors import ListenEdgeError
 from listen_edge.lines import json_line
 from listen_edge.stopping import StopSignals
@@ -21,20 +21,6 @@ if TYPE_CHECKING:
     from listen_edge.runtime.engine import Engine
     from listen_edge.runtime.listener import ListenConfig, Listener
     from listen_edge.runtime.sources import Source
-
-
-class _Confirm(click.ParamType):
-    """K/N: k of the last n windows."""
-
-    name = "K/N"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, int]:
-        if isinstance(value, tuple):
-            return value
-        k, slash, n = str(value).partition("/")
-        if not (slash and k.isdecimal() and n.isdecimal()):
-            self.fail(f"{value!r}, expected K/N such as 2/3: k of the last n windows", param, ctx)
-        return int(k), int(n)
 
 
 def _pcm_options(command: Command) -> Command:
@@ -57,10 +43,12 @@ def _listen_options(command: Command) -> Command:
         click.option(
             "--ask", "questions", multiple=True, required=True, help="A question; repeatable."
         ),
+        click.option("--on", type=float, default=0.95, help="Presence that begins an event."),
+        click.option("--off", type=float, default=0.7, help="Presence that keeps it going."),
         click.option("--hop", type=float, help="Seconds between windows.  [default: the bundle's]"),
         click.option(
             "--confirm",
-            type=_Confirm(),
+            type=Confirm(),
             default="2/3",
             help="An event begins when K of the last N windows reach --on.",
         ),
@@ -175,8 +163,6 @@ def _run(
     bundle: str,
     backend: str,
     threads: int | None,
-    on: float | None,
-    off: float | None,
     **options: Any,
 ) -> int:
     """Listen to each source in turn and print what is heard; return the exit code."""
@@ -188,7 +174,7 @@ def _run(
         try:
             config = _listen_config(**options)
             sources = [opener() for opener in openers]
-            with load_engine(bundle, backend, threads, on, off) as engine:
+            with load_engine(bundle, backend, threads) as engine:
                 config = _with_thresholds(config, options["thresholds_path"], engine)
                 for source in sources:
                     _show_all(engine, source, questions, config, form, signals)
@@ -203,6 +189,8 @@ def _run(
 
 def _listen_config(
     *,
+    on: float,
+    off: float,
     hop: float | None,
     confirm: tuple[int, int],
     end_after: float,
@@ -216,9 +204,10 @@ def _listen_config(
 ) -> ListenConfig:
     from listen_edge.runtime.listener import ListenConfig
     from listen_edge.runtime.liveness import LivenessConfig
+    from listen_edge.runtime.score import Thresholds
     from listen_edge.runtime.trigger import TriggerConfig
 
-    trigger = TriggerConfig(confirm, end_after, cooldown, long_event)
+    trigger = TriggerConfig(Thresholds(on, off), confirm, end_after, cooldown, long_event)
     if hop is not None:
         trigger.check_hop(hop)
     return ListenConfig(

@@ -60,9 +60,9 @@ class Engine:
         self.bundle = bundle
         self.sample_rate = manifest.sample_rate
         self.window_s, self.hop_s = manifest.window_s, manifest.hop_s
-        self.n_threads = n_threads or _usable_cores()
+        self.n_threads = n_threads or usable_cores()
         self.thresholds = thresholds or Thresholds(manifest.on_threshold, manifest.off_threshold)
-        self.backend, gpu_layers = _choose_backend(backend)
+        self.backend, gpu_layers = choose_backend(backend)
         self._n_window = round(manifest.window_s * manifest.sample_rate)
         self._encoder = EncoderSession(
             bundle.encoder, self._n_window, backend=self.backend, n_threads=self.n_threads
@@ -127,7 +127,6 @@ class Engine:
         *,
         start_s: float = 0.0,
         source: str = "samples",
-        thresholds: Sequence[Thresholds] | None = None,
         doubt: Reason | None = None,
     ) -> list[Answer]:
         """Answer each question about one window.
@@ -137,7 +136,6 @@ class Engine:
             questions: as for ask.
             start_s: where the window lies in its recording.
             source: name to put into the answers.
-            thresholds: of each question; default: the engine's.
             doubt: what may have hidden a sound from this window, which is then never "absent".
 
         Raises:
@@ -150,12 +148,12 @@ class Engine:
         heard = self._listen(window, concepts)
         calibration = self.bundle.manifest.calibration
         answers = []
-        for k, (question, concept) in enumerate(zip(questions, concepts, strict=True)):
+        for question, concept in zip(questions, concepts, strict=True):
             margin, prior = heard.margins[concept], heard.priors[concept]
             presence = calibration.presence(margin, prior)
             state, reason = judge(
                 presence,
-                thresholds[k] if thresholds else self.thresholds,
+                self.thresholds,
                 doubt or ("clipped" if heard.is_clipped else None),
             )
             answers.append(
@@ -300,7 +298,7 @@ def load(
     return Engine(bundle, backend=backend, n_threads=n_threads, thresholds=thresholds)
 
 
-def _usable_cores() -> int:
+def usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):  # what a container or taskset leaves; Linux only
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -310,7 +308,7 @@ def _strength(answer: Answer) -> float:
     return -1.0 if answer.presence is None else answer.presence
 
 
-def _choose_backend(wanted: str) -> tuple[str, int]:
+def choose_backend(wanted: str) -> tuple[str, int]:
     """Return the encoder's backend and how many LLM layers go to the GPU."""
     if wanted not in BACKENDS:
         raise BackendError(f"backend {wanted!r}, expected one of {', '.join(BACKENDS)}")

@@ -6,6 +6,7 @@ skipped to keep up, liveness is watched, and what was not heard is answered "unk
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -45,7 +46,7 @@ class ListenConfig:
     Attributes:
         hop_s: seconds between windows; None: the bundle's.
         trigger: when presence becomes an event.
-        thresholds: on and off by concept, for those that differ from the engine's.
+        thresholds: of events, by concept, for those that differ from the trigger's.
         gate_dbfs: windows whose loudest 0.1 s is below are "absent (below_gate)", without the LLM;
             None: no gate.
         liveness: when a live source is opened again.
@@ -98,9 +99,9 @@ class Listener:
         self.questions = [by_concept[concept] for concept in self.concepts]
         self.hop_s = hop_s
         self._engine, self._source, self._config = engine, source, config
-        self._thresholds = [config.thresholds.get(c, engine.thresholds) for c in self.concepts]
-        self.on_thresholds = [thresholds.on for thresholds in self._thresholds]
-        self._triggers = [Trigger(t, config.trigger, hop_s) for t in self._thresholds]
+        thresholds = [config.thresholds.get(c, config.trigger.thresholds) for c in self.concepts]
+        self.on_thresholds = [limits.on for limits in thresholds]
+        self._triggers = [Trigger(limits, config.trigger, hop_s) for limits in thresholds]
         self._clips = None
         if config.clips_dir is not None:
             history_s = engine.window_s + config.trigger.confirm[1] * hop_s
@@ -280,12 +281,11 @@ class Listener:
     def _check_pace(self) -> Iterator[Line]:
         """Measure a window before listening, and propose a hop that this machine can keep."""
         seconds = window_seconds(self._engine, self.questions)
-        if seconds > _HEADROOM * self.hop_s:
-            hop_s = np.ceil(2 * seconds / _HEADROOM) / 2
-            remedy = f"use --hop {hop_s:g}, or" if hop_s <= self._engine.window_s else "please"
+        remedy = pace_remedy(seconds, self.hop_s, self._engine.window_s)
+        if remedy is not None:
             yield self._health(
                 f"a window with {len(self.questions)} questions takes {seconds:.2f} s here, too "
-                f"long for a hop of {self.hop_s:g} s; {remedy} ask less",
+                f"long for a hop of {self.hop_s:g} s; {remedy}",
                 time.monotonic(),
             )
 
@@ -314,7 +314,6 @@ class Listener:
                 self.questions,
                 start_s=start_s,
                 source=self._source.name,
-                thresholds=self._thresholds,
                 doubt=doubt,
             )
         self._counts = replace(
@@ -437,6 +436,15 @@ def listen(
                 on_event(line)
         elif on_health is not None:
             on_health(line)
+
+
+def pace_remedy(seconds: float, hop_s: float, longest_hop_s: float) -> str | None:
+    """Return what to do where a window takes too many seconds for the hop, None if it does not."""
+    if seconds <= _HEADROOM * hop_s:
+        return None
+    sustainable_s = math.ceil(2 * seconds / _HEADROOM) / 2
+    hop = f"use --hop {sustainable_s:g}, or " if sustainable_s <= longest_hop_s else ""
+    return f"{hop}ask fewer questions"
 
 
 def window_seconds(engine: Engine, questions: Sequence[str]) -> float:

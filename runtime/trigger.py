@@ -24,6 +24,7 @@ from listen_edge.event import Ending, Phase
 from listen_edge.runtime.score import Thresholds
 
 MAX_CONFIRM_WINDOWS = 60
+EVENT_THRESHOLDS = Thresholds(on=0.95, off=0.7)
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,9 @@ class TriggerConfig:
     """How sure, and for how long.
 
     Attributes:
+        thresholds: of presence: an event begins at on and goes on down to off. Presence takes
+            present and absent for equally likely; where a sound is in one window of twenty, it is
+            more likely there than not from 0.95 (Bayes), which is the default.
         confirm: (k, n): k of the last n windows must reach `on`.
         end_after_s: an event ends when nothing has reached `off` for so long.
         cooldown_s: no new event of this question for so long after one has ended.
@@ -38,6 +42,7 @@ class TriggerConfig:
             after so much quiet.
     """
 
+    thresholds: Thresholds = EVENT_THRESHOLDS
     confirm: tuple[int, int] = (2, 3)
     end_after_s: float = 5.0
     cooldown_s: float = 15.0
@@ -89,8 +94,8 @@ class Trigger:
     """One question's state.
 
     Args:
-        thresholds: on and off.
-        config: see TriggerConfig.
+        thresholds: this question's.
+        config: see TriggerConfig, whose thresholds are those of questions without their own.
         hop_s: seconds between windows: a sound's begin lies in the newest hop that first heard it.
     """
 

@@ -65,8 +65,7 @@ class LevelEngine:
     window_s, hop_s = 1.0, 0.5
     bundle = SimpleNamespace(id="fake@sha256:00000000")
 
-    def __init__(self, *, seconds_per_window: float = 0.0, thresholds: Thresholds | None = None):
-        self.thresholds = thresholds or Thresholds()
+    def __init__(self, *, seconds_per_window: float = 0.0):
         self.n_windows = 0
         self._seconds = seconds_per_window
 
@@ -77,16 +76,14 @@ class LevelEngine:
         *,
         start_s: float = 0.0,
         source: str = "samples",
-        thresholds: Sequence[Thresholds] | None = None,
         doubt: Reason | None = None,
     ) -> list[Answer]:
         self.n_windows += 1
         time.sleep(self._seconds)
         presence = float(np.clip(window[-len(window) // 10 :].mean(), 0.01, 0.99))
         answers = []
-        for k, question in enumerate(questions):
-            limits = thresholds[k] if thresholds else self.thresholds
-            state, reason = judge(presence, limits, doubt)
+        for question in questions:
+            state, reason = judge(presence, Thresholds(), doubt)
             answers.append(
                 self._answer(question, state, reason, presence, start_s, len(window), source)
             )

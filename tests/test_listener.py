@@ -25,7 +25,9 @@ from listen_edge.runtime.sources.file import FileSource
 from listen_edge.runtime.trigger import TriggerConfig
 from tests.streams import RATE, LevelEngine, ScriptedSource, tone
 
-TRIGGER = TriggerConfig(confirm=(2, 3), end_after_s=1.0, cooldown_s=2.0, long_event_s=10.0)
+TRIGGER = TriggerConfig(
+    Thresholds(), confirm=(2, 3), end_after_s=1.0, cooldown_s=2.0, long_event_s=10.0
+)
 # Quick enough for a test; the tick must stay below the timeout.
 LIVENESS = LivenessConfig(silent_after_s=1.0, tick_s=0.2, backoffs_s=(0.1, 0.1), slow_retry_s=0.3)
 CONFIG = ListenConfig(trigger=TRIGGER, liveness=LIVENESS)
@@ -202,7 +204,7 @@ def test_a_machine_that_is_too_slow_proposes_a_hop_it_can_keep() -> None:
     source = ScriptedSource([], is_live=True)
     lines = lines_of(source, engine=engine, config=ListenConfig(hop_s=0.5), seconds=2.0)
     (proposal,) = [h.message for h in health_of(lines) if h.message]
-    assert "--hop 1," in proposal and "0.40 s" in proposal
+    assert "use --hop 1, or ask fewer questions" in proposal and "0.40 s" in proposal
 
 
 def test_overflow_and_damage_forbid_an_absence() -> None:

@@ -1,4 +1,4 @@
-"""Recordings as streams: one file of any length, or all files of a folder one after another."""
+"""Recordings as streams: a file of any length, all files of a folder, or samples in memory."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class FileSource:
         self._path = path
         self._file: soundfile.SoundFile | None = None
         self._n_read = 0
-        self._started_s = 0.0
+        self.started_s = 0.0
 
     def open(self) -> None:
         try:
@@ -54,14 +54,14 @@ class FileSource:
                 f"{self._path}: cannot be decoded ({str(err).splitlines()[0]}); expected a "
                 "recording that libsndfile reads, such as WAV, FLAC, Ogg or MP3"
             ) from err
-        self._n_read, self._started_s = 0, time.monotonic()
+        self._n_read, self.started_s = 0, time.monotonic()
 
     def read(self, timeout_s: float) -> Block | None:
         assert self._file is not None
         rate: int = self._file.samplerate
         now = received_s = time.monotonic()
         if self.is_live:
-            received_s = self._started_s + self._n_read / rate + _BLOCK_S
+            received_s = self.started_s + self._n_read / rate + _BLOCK_S
             if received_s > now:
                 time.sleep(min(timeout_s, received_s - now))
                 if received_s > now + timeout_s:
@@ -80,6 +80,28 @@ class FileSource:
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
+
+
+class SamplesSource:
+    """Samples in memory, shape (n_frames,) or (n_frames, n_channels), as a recording."""
+
+    def __init__(self, samples: NDArray[np.float32], rate: int, *, name: str = "samples") -> None:
+        self.name, self.is_live = name, False
+        self._samples = samples.reshape(len(samples), -1)
+        self._rate, self._n_read = rate, 0
+
+    def open(self) -> None:
+        self._n_read = 0
+
+    def read(self, timeout_s: float) -> Block | None:
+        piece = self._samples[self._n_read : self._n_read + self._rate]
+        if not len(piece):
+            raise EndOfStream
+        self._n_read += len(piece)
+        return Block(piece, self._rate, time.monotonic())
+
+    def close(self) -> None:
+        pass
 
 
 class FolderSource:

@@ -1,0 +1,350 @@
+"""Hours without a sound, and recordings of it -> from which presence a question should alarm.
+
+The windows are the listener's own; events are counted by running its trigger over their presence,
+so that hundreds of thresholds cost no more than one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from listen_edge.answer import Answer
+from listen_edge.audio import level_dbfs, read_audio
+from listen_edge.errors import AudioError
+from listen_edge.log_mel import SAMPLE_RATE
+from listen_edge.question import parse_concept
+from listen_edge.runtime.engine import Engine
+from listen_edge.runtime.listener import ListenConfig, Listener
+from listen_edge.runtime.score import Thresholds
+from listen_edge.runtime.sources import Source
+from listen_edge.runtime.sources.file import FolderSource, SamplesSource, recordings_below
+from listen_edge.runtime.trigger import Trigger
+
+_LEAD_S, _TAIL_S = 6.0, 8.0  # of background around a mixed-in recording
+_MAX_CLIP_S = 10.0
+_MIN_BACKGROUND_DBFS = -60.0  # below, a signal-to-noise ratio says nothing
+_ACTIVE_DB = 20.0  # frames so far below the loudest are not the sound
+_FRAME = 800  # samples, 50 ms
+_LOGIT_STEP = 0.05
+TARGETS = ("siren", "glass breaking", "crying baby", "dog barking")  # of the false-alarm figures
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A question's presence over a stream.
+
+    Attributes:
+        ends_s: each window's end, shape (n_windows,).
+        presence: NaN where nothing was heard, shape (n_windows,).
+        onset_s: where the sound begins; None where it is absent.
+    """
+
+    ends_s: NDArray[np.float64]
+    presence: NDArray[np.float64]
+    onset_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What one pair of thresholds does.
+
+    Attributes:
+        false_alarms: events in the negatives.
+        recall: share of the mixtures with an event; NaN without positives.
+        latencies_s: from onset to the end of the window that raised the event, of those.
+    """
+
+    thresholds: Thresholds
+    false_alarms: int
+    hours: float
+    recall: float
+    latencies_s: tuple[float, ...]
+
+    @property
+    def false_alarms_per_hour(self) -> float:
+        return self.false_alarms / self.hours
+
+    def latency_s(self, quantile: float) -> float:
+        """Return a quantile of the latencies, NaN without any."""
+        return float(np.quantile(self.latencies_s, quantile)) if self.latencies_s else math.nan
+
+    def to_json(self) -> dict[str, float | None]:
+        """Return the figures, None for those that were not measured."""
+        figures = {
+            "false_alarms": float(self.false_alarms),
+            "negatives_h": self.hours,
+            "false_alarms_per_hour": self.false_alarms_per_hour,
+            "recall": self.recall,
+            "onset_to_event_p50_s": self.latency_s(0.5),
+            "onset_to_event_p95_s": self.latency_s(0.95),
+        }
+        return {k: None if math.isnan(v) else round(v, 3) for k, v in figures.items()}
+
+
+def measure_operations(
+    engine: Engine,
+    concepts: Sequence[str],
+    negatives: Path,
+    positives: Path | None,
+    config: ListenConfig,
+    *,
+    per_hour: float | None,
+    snr_db: tuple[float, float],
+    n_mixtures: int,
+    seed: int,
+    on_window: Callable[[], None],
+) -> tuple[dict[str, Operation], dict[str, Operation]]:
+    """Return each concept's operation at the trigger's thresholds, and at tuned ones.
+
+    Arguments as for negative_traces, positive_traces and tune_thresholds; a per_hour of None tunes
+    nothing.
+    """
+    hop_s = config.hop_s or engine.hop_s
+    absent = negative_traces(engine, concepts, negatives, config, on_window)
+    present: dict[str, list[Trace]] = {concept: [] for concept in concepts}
+    if positives is not None:
+        present = positive_traces(
+            engine, concepts, positives, negatives, config,
+            snr_db=snr_db, n_mixtures=n_mixtures, seed=seed, on_window=on_window,
+        )  # fmt: skip
+
+    def operations(thresholds: Mapping[str, Thresholds]) -> dict[str, Operation]:
+        return {c: operate(absent[c], present[c], thresholds[c], config, hop_s) for c in thresholds}
+
+    default = config.trigger.thresholds
+    tuned = {}
+    if per_hour is not None:
+        tuned = {
+            c: tune_thresholds(absent[c], config, hop_s, per_hour=per_hour, ratio=default)
+            for c in concepts
+        }
+    return operations(dict.fromkeys(concepts, default)), operations(tuned)
+
+
+def negative_traces(
+    engine: Engine,
+    concepts: Sequence[str],
+    folder: Path,
+    config: ListenConfig,
+    on_window: Callable[[], None] = lambda: None,
+) -> dict[str, Trace]:
+    """Return each concept's presence over all recordings of a folder, played as one stream.
+
+    A sub-folder that is named like a concept holds that sound: its windows are left out of that
+    concept's trace.
+    """
+    source = FolderSource(folder)
+    ends, rows = _listen(engine, source, concepts, config, on_window)
+    starts_s = np.array([start_s for start_s, _ in source.parts])
+    holds = np.array([[c in _names(path, folder) for c in concepts] for _, path in source.parts])
+    first = np.searchsorted(starts_s, ends - engine.window_s, side="right") - 1
+    last = np.searchsorted(starts_s, ends, side="left") - 1
+    is_left_out = np.array(
+        [holds[a : b + 1].any(axis=0) for a, b in zip(np.maximum(first, 0), last, strict=True)]
+    )
+    traces = {}
+    for k, concept in enumerate(concepts):
+        kept = ~is_left_out[:, k]
+        if not kept.any():
+            raise AudioError(f"{folder}: every recording holds {concept}; expected some without it")
+        hop_s = config.hop_s or engine.hop_s
+        traces[concept] = Trace(hop_s * np.arange(1, kept.sum() + 1), rows[kept, k])
+    return traces
+
+
+def positive_traces(
+    engine: Engine,
+    concepts: Sequence[str],
+    folder: Path,
+    negatives: Path,
+    config: ListenConfig,
+    *,
+    snr_db: tuple[float, float],
+    n_mixtures: int,
+    seed: int,
+    on_window: Callable[[], None] = lambda: None,
+) -> dict[str, list[Trace]]:
+    """Return each concept's presence over its recordings, mixed into stretches of the negatives.
+
+    Args:
+        folder: one sub-folder per concept, named like it; a single concept's recordings may lie in
+            the folder itself.
+        negatives: as for negative_traces.
+        snr_db: lowest and highest ratio of the recording to its background, drawn evenly.
+        n_mixtures: per recording.
+    """
+    rng = np.random.default_rng(seed)
+    traces: dict[str, list[Trace]] = {concept: [] for concept in concepts}
+    backgrounds = recordings_below(negatives)
+    for concept in concepts:
+        usable = [path for path in backgrounds if concept not in _names(path, negatives)]
+        for path in _recordings_of(folder, concept, len(concepts)):
+            sound = read_audio(path)[: round(_MAX_CLIP_S * SAMPLE_RATE)]
+            for _ in range(n_mixtures):
+                mixture, onset_s = mix(sound, _background(usable, len(sound), rng), snr_db, rng)
+                source = SamplesSource(mixture, SAMPLE_RATE, name=path.name)
+                ends, rows = _listen(engine, source, [concept], config, on_window)
+                traces[concept].append(Trace(ends, rows[:, 0], onset_s))
+    return traces
+
+
+def operate(
+    negatives: Trace,
+    positives: Sequence[Trace],
+    thresholds: Thresholds,
+    config: ListenConfig,
+    hop_s: float,
+) -> Operation:
+    """Return what the trigger makes of the traces."""
+    alarms = sum(1 for _ in _starts(negatives, thresholds, config, hop_s))
+    latencies = []
+    for trace in positives:
+        assert trace.onset_s is not None
+        after = [t - trace.onset_s for t in _starts(trace, thresholds, config, hop_s)]
+        latencies += [t for t in after if t >= 0][:1]
+    recall = len(latencies) / len(positives) if positives else math.nan
+    hours = hop_s * len(negatives.presence) / 3600
+    return Operation(thresholds, alarms, hours, recall, tuple(latencies))
+
+
+def tune_thresholds(
+    negatives: Trace, config: ListenConfig, hop_s: float, *, per_hour: float, ratio: Thresholds
+) -> Thresholds:
+    """Return the lowest thresholds that keep the false alarms at or below a rate.
+
+    Args:
+        per_hour: the wanted rate.
+        ratio: off stays as far below on, in logits, as here.
+    """
+    gap = _logit(ratio.on) - _logit(ratio.off)
+    allowed = per_hour * hop_s * len(negatives.presence) / 3600
+    for logit in np.arange(_logit(0.5), _logit(0.9999), _LOGIT_STEP):
+        thresholds = Thresholds(_sigmoid(logit), _sigmoid(logit - gap))
+        alarms = sum(1 for _ in _starts(negatives, thresholds, config, hop_s))
+        if alarms <= allowed:
+            return thresholds
+    return Thresholds(0.9999, _sigmoid(_logit(0.9999) - gap))
+
+
+def mix(
+    sound: NDArray[np.float32],
+    background: NDArray[np.float32],
+    snr_db: tuple[float, float],
+    rng: np.random.Generator,
+) -> tuple[NDArray[np.float32], float]:
+    """Return the sound _LEAD_S into its background, and where it begins in seconds.
+
+    The ratio is that of the sound's active frames to the background beneath it.
+    """
+    frames = sound[: len(sound) // _FRAME * _FRAME].reshape(-1, _FRAME)
+    power = np.mean(np.square(frames, dtype=np.float64), axis=1)
+    is_active = power > power.max() * 10 ** (-_ACTIVE_DB / 10)
+    start = round(_LEAD_S * SAMPLE_RATE)
+    beneath = background[start : start + len(sound)]
+    wanted_db = (level_dbfs(beneath) or 0.0) + rng.uniform(*snr_db)
+    gain = 10 ** ((wanted_db - 10 * np.log10(power[is_active].mean())) / 20)
+    mixture = background.copy()
+    beneath = mixture[start : start + len(sound)]
+    beneath += (gain * sound).astype(np.float32)
+    mixture /= max(1.0, float(np.abs(mixture).max()))
+    return mixture, (start + int(np.argmax(is_active)) * _FRAME) / SAMPLE_RATE
+
+
+def _listen(
+    engine: Engine,
+    source: Source,
+    concepts: Sequence[str],
+    config: ListenConfig,
+    on_window: Callable[[], None],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return window ends (n_windows,) and presences (n_windows, n_concepts), NaN if unheard."""
+    ends, rows, row = [], [], []
+    for line in Listener(engine, source, concepts, config):
+        if not isinstance(line, Answer):
+            continue
+        row.append(math.nan if line.presence is None else line.presence)
+        if len(row) == len(concepts):
+            ends.append(line.window_s[1])
+            rows.append(row)
+            row = []
+            on_window()
+    return np.array(ends), np.array(rows)
+
+
+def _starts(
+    trace: Trace, thresholds: Thresholds, config: ListenConfig, hop_s: float
+) -> Iterator[float]:
+    """Yield when events begin."""
+    if np.nanmax(trace.presence, initial=0.0) < thresholds.on:
+        return
+    trigger = Trigger(thresholds, config.trigger, hop_s)
+    for end_s, presence in zip(trace.ends_s.tolist(), trace.presence.tolist(), strict=True):
+        change = trigger.update(end_s, None if math.isnan(presence) else presence)
+        if change is not None and change.phase == "start":
+            yield end_s
+
+
+def _names(path: Path, folder: Path) -> set[str]:
+    """Return the concepts that the sub-folders of a recording are named after."""
+    return {parse_concept(part.replace("_", " ")) for part in path.relative_to(folder).parts[:-1]}
+
+
+def _recordings_of(folder: Path, concept: str, n_concepts: int) -> list[Path]:
+    own = [path for path in recordings_below(folder) if concept in _names(path, folder)]
+    if not own and n_concepts == 1:
+        return recordings_below(folder)
+    if not own:
+        raise AudioError(
+            f"{folder}: no sub-folder named {concept!r}; expected one per question, with recordings"
+        )
+    return own
+
+
+def _background(
+    paths: Sequence[Path], n_sound: int, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Return a stretch of the negatives that is long enough and not silent."""
+    n_wanted = n_sound + round((_LEAD_S + _TAIL_S) * SAMPLE_RATE)
+    for _ in range(1000):
+        at = int(rng.integers(len(paths)))
+        pieces: list[NDArray[np.float32]] = []
+        while sum(map(len, pieces)) < n_wanted + SAMPLE_RATE:
+            pieces.append(read_audio(paths[at % len(paths)]))
+            at += 1
+        samples = np.concatenate(pieces)
+        start = int(rng.integers(len(samples) - n_wanted))
+        stretch = samples[start : start + n_wanted]
+        quiet, loud = round(_LEAD_S * SAMPLE_RATE), n_sound
+        level = level_dbfs(stretch[quiet : quiet + loud])
+        if level is not None and level > _MIN_BACKGROUND_DBFS:
+            return stretch
+    raise AudioError("the negatives are nearly silent throughout; expected sounds of a room")
+
+
+def summarize(operations: Mapping[str, Operation]) -> dict[str, float]:
+    """Return figures over all questions: false alarms per hour at worst, recall, latency."""
+    latencies = [t for operation in operations.values() for t in operation.latencies_s]
+    if not latencies:
+        return {
+            "worst_false_alarms_per_hour": max(o.false_alarms_per_hour for o in operations.values())
+        }
+    return {
+        "worst_false_alarms_per_hour": max(o.false_alarms_per_hour for o in operations.values()),
+        "event_recall": float(np.mean([o.recall for o in operations.values()])),
+        "onset_to_event_p50_s": float(np.median(latencies)),
+        "onset_to_event_p95_s": float(np.quantile(latencies, 0.95)),
+    }
+
+
+def _logit(presence: float) -> float:
+    return math.log(presence / (1 - presence))
+
+
+def _sigmoid(logit: float) -> float:
+    return 1 / (1 + math.exp(-logit))
