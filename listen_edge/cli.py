@@ -255,7 +255,7 @@ def _progress(total: int) -> Any:
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table")
 @engine_options
 def bench(
-    context: click.Context, repeats: int, whisper: str | None, form: str, **engine_options: Any
+    context: click.Context, /, repeats: int, whisper: str | None, form: str, **engine_options: Any
 ) -> None:
     """Time the stages with 1, 8 and 31 questions, start-up and peak memory."""
     if context.invoked_subcommand is not None:

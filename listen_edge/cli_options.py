@@ -13,18 +13,20 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-class Confirm(click.ParamType):
-    """K/N: k of the last n windows."""
+def _parse_confirm(context: click.Context, option: click.Parameter, value: str) -> tuple[int, int]:
+    k, slash, n = value.partition("/")
+    if not (slash and k.isdecimal() and n.isdecimal()):
+        raise click.BadParameter(f"{value!r}, expected K/N such as 2/3: k of the last n windows")
+    return int(k), int(n)
 
-    name = "K/N"
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, int]:
-        if isinstance(value, tuple):
-            return value
-        k, slash, n = str(value).partition("/")
-        if not (slash and k.isdecimal() and n.isdecimal()):
-            self.fail(f"{value!r}, expected K/N such as 2/3: k of the last n windows", param, ctx)
-        return int(k), int(n)
+confirm_option = click.option(
+    "--confirm",
+    metavar="K/N",
+    default="2/3",
+    callback=_parse_confirm,
+    help="An event begins when K of the last N windows reach the threshold.",
+)
 
 
 def engine_options(command: Command) -> Command:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from listen_edge.cli_options import Command, Confirm, engine_options, load_engine
+from listen_edge.cli_options import Command, confirm_option, engine_options, load_engine
 from listen_edge.errors import ListenEdgeError
 from listen_edge.lines import json_line
 from listen_edge.stopping import StopSignals
@@ -46,12 +46,7 @@ def _listen_options(command: Command) -> Command:
         click.option("--on", type=float, default=0.95, help="Presence that begins an event."),
         click.option("--off", type=float, default=0.7, help="Presence that keeps it going."),
         click.option("--hop", type=float, help="Seconds between windows.  [default: the bundle's]"),
-        click.option(
-            "--confirm",
-            type=Confirm(),
-            default="2/3",
-            help="An event begins when K of the last N windows reach --on.",
-        ),
+        confirm_option,
         click.option(
             "--end-after", type=float, default=5.0, help="Seconds below --off that end an event."
         ),
@@ -177,14 +172,13 @@ def _run(
             with load_engine(bundle, backend, threads) as engine:
                 config = _with_thresholds(config, options["thresholds_path"], engine)
                 for source in sources:
-                    _show_all(engine, source, questions, config, form, signals)
-        except KeyboardInterrupt:
-            pass  # before there was anything to close
+                    if signals.exit_code is None:
+                        _show_all(engine, source, questions, config, form, signals)
         except ListenEdgeError as err:
             if form == "jsonl":
                 click.echo(json_line("error", {"message": str(err)}))
             raise
-        return signals.exit_code
+        return signals.exit_code or 0
 
 
 def _listen_config(
@@ -248,7 +242,7 @@ def _show_all(
     listener = Listener(engine, source, questions, config)
     signals.on_deadline = source.close
     signals.on_stop = listener.stop
-    if signals.exit_code:
+    if signals.exit_code is not None:  # since the last look
         listener.stop()
     if form == "jsonl":
         for line in listener:

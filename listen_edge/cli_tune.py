@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from listen_edge.cli_options import Command, Confirm, engine_options, load_engine
+from listen_edge.cli_options import Command, confirm_option, engine_options, load_engine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,7 +49,7 @@ def material_options(command: Command) -> Command:
 )
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Thresholds file.")
 @click.option("--hop", type=float, help="Seconds between windows.  [default: the bundle's]")
-@click.option("--confirm", type=Confirm(), default="2/3", help="As for mic.")
+@confirm_option
 @material_options
 @engine_options
 def tune(

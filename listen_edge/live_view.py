@@ -10,7 +10,6 @@ from types import TracebackType
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
@@ -19,7 +18,7 @@ from listen_edge.event import Event, Health
 
 _STATE_STYLES = {"present": "bold red", "absent": "green", "unknown": "yellow"}
 _SOURCE_STYLES = {"healthy": "green", "alarmed": "yellow", "recovering": "yellow", "failed": "red"}
-_BAR_WIDTH = 24
+_BAR_WIDTH, _METER_WIDTH = 24, 16
 _QUIETEST_DBFS = -70.0
 _N_EVENTS = 6
 
@@ -114,13 +113,7 @@ class LiveView:
         for question, answer in self._answers.items():
             presence = None if answer is None else answer.presence
             is_on = presence is not None and presence >= self._on[question]
-            bar = ProgressBar(
-                total=1.0,
-                completed=presence or 0.0,
-                width=_BAR_WIDTH,
-                complete_style="red" if is_on else "cyan",
-                finished_style="red" if is_on else "cyan",
-            )
+            bar = _bar(presence or 0.0, _BAR_WIDTH, "red" if is_on else "cyan")
             rows.add_row(
                 Text(question, "bold" if self._active.get(question) else "", no_wrap=True),
                 bar,
@@ -145,9 +138,14 @@ def _meter(level_dbfs: float | None) -> Text:
     if level_dbfs is None:
         return Text("no signal", "yellow")
     share = min(1.0, max(0.0, 1 - level_dbfs / _QUIETEST_DBFS))
-    n_full = round(share * 20)
-    style = "red" if level_dbfs > -3 else "green"
-    return Text("▮" * n_full, style) + Text("▯" * (20 - n_full), "dim") + f" {level_dbfs:5.1f} dBFS"
+    bar = _bar(share, _METER_WIDTH, "red" if level_dbfs > -3 else "green")
+    return bar + f" {level_dbfs:5.1f} dBFS"
+
+
+def _bar(share: float, width: int, style: str) -> Text:
+    """Return a bar that can be told without colours."""
+    n_full = round(share * width)
+    return Text("█" * n_full, style) + Text("░" * (width - n_full), "dim")
 
 
 def _duration(seconds: float) -> str:

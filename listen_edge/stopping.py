@@ -9,27 +9,28 @@ import threading
 from collections.abc import Callable
 from types import FrameType, TracebackType
 
-DEADLINE_S = 0.9
+DEADLINE_S = 0.7
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StopSignals:
-    """While entered, the first signal calls `on_stop`; without one it raises KeyboardInterrupt.
+    """While entered, a signal sets `exit_code` and calls `on_stop`; at the deadline it ends all.
 
     Python runs its handlers between two calls, and a call into a model or a blocked pipe may take
     long. A thread of its own therefore sees the signal too, and ends the process at the deadline.
+    Nothing is raised: an exception would be lost in llama.cpp's callbacks.
 
     Attributes:
         on_stop: asks the main thread to come to its end.
         on_deadline: frees what would outlive the process.
-        exit_code: 0, or what the shell expects of the signal received: 130 for Ctrl-C, 0 for
-            SIGTERM, which is how a service is asked to end.
+        exit_code: None without a signal; 130 after Ctrl-C, as the shell expects; 0 after SIGTERM,
+            which is how a service is asked to end.
     """
 
     def __init__(self) -> None:
         self.on_stop: Callable[[], None] | None = None
         self.on_deadline: Callable[[], None] | None = None
-        self.exit_code = 0
+        self.exit_code: int | None = None
 
     def __enter__(self) -> StopSignals:
         self._wake, signalled = socket.socketpair()
@@ -55,9 +56,8 @@ class StopSignals:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self.exit_code = _exit_code(number)
-        if self.on_stop is None:
-            raise KeyboardInterrupt
-        self.on_stop()
+        if self.on_stop is not None:
+            self.on_stop()
 
     def _watch(self) -> None:
         with self._wake:

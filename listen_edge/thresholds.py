@@ -21,14 +21,14 @@ class TunedThresholds:
         bundle: name and hash of the bundle; another one's presence means something else.
         hop_s, confirm: windows and confirmations that they were tuned with.
         by_concept: (on, off).
-        figures: what tune measured, by concept, for people.
+        figures: what tune measured, by concept, for people; None: not measured.
     """
 
     bundle: str
     hop_s: float
     confirm: tuple[int, int]
     by_concept: Mapping[str, tuple[float, float]]
-    figures: Mapping[str, Mapping[str, float]]
+    figures: Mapping[str, Mapping[str, float | None]]
 
     def write(self, path: Path) -> None:
         """Write the file, whole or not at all."""

@@ -6,7 +6,6 @@ where they are needed, so that the doctor can tell that one is missing.
 
 from __future__ import annotations
 
-import math
 import os
 import platform
 import re

@@ -131,7 +131,7 @@ class Listener:
         self._origin_s = 0.0  # of the feed, in seconds of the stream
         self._end_s, self._end_at_s = 0.0, now_s  # of the last answer; and when, by the clock
         self._frames_at_s = self._line_at_s = self._health_at_s = now_s
-        self._said = self._liveness.state, 0, None
+        self._said: tuple[str, int, str | None] = self._liveness.state, 0, None
         self._reported = self._counts
 
     # A recording: every window is answered, a loss is an error.
@@ -172,6 +172,7 @@ class Listener:
 
     def _listen_live(self) -> Iterator[Line]:
         yield from self._check_pace()
+        self._begin(time.monotonic())
         self._open()
         ending: Ending = "stopped"
         while not self._stop.is_set() and ending == "stopped":
@@ -252,6 +253,8 @@ class Listener:
     def _why_unheard(self, now_s: float) -> Reason | None:
         if self._liveness.state != "healthy":
             return "no_audio"
+        if not self._has_heard:
+            return None  # the source is being opened: either it delivers soon, or it is an error
         if self._is_stale(now_s):
             return "stale"
         return None if self._feed.has_windows else "warming_up"

@@ -1,7 +1,7 @@
 """The capture process: PortAudio lives and dies here, so that it can never hang the listener.
 
-    python -m listen_edge.runtime.sources.capture DEVICE    record until stdin is closed
-    python -m listen_edge.runtime.sources.capture           list the input devices as JSON
+    python -m listen_edge.runtime.sources.capture                   list the input devices as JSON
+    python -m listen_edge.runtime.sources.capture DEVICE [KNOWN]    record until stdin is closed
 
 PortAudio freezes its device list when it starts, and a call into a device that was pulled out may
 never return; a fresh process sees the devices of today, and this one can be killed. It imports
@@ -19,6 +19,7 @@ import queue
 import struct
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any, BinaryIO
 
 from listen_edge.errors import AudioError
@@ -62,15 +63,19 @@ def _accepts(index: int, rate: int) -> bool:
     return True
 
 
-def record(wanted: str, out: BinaryIO) -> None:
+def record(wanted: str, out: BinaryIO, known: str | None = None) -> None:
     """Write what the device delivers until it stops.
+
+    Args:
+        wanted: DEFAULT, or see choose_device.
+        out: where to.
+        known: see choose_device.
 
     Raises:
         AudioError: no such device, it refuses every rate, or it stopped.
     """
-    import sounddevice
-
-    device = choose_device(list_devices(with_rates=False), None if wanted == DEFAULT else wanted)
+    devices = list_devices(with_rates=False)
+    device = choose_device(devices, None if wanted == DEFAULT else wanted, known)
     blocks: queue.Queue[tuple[bytes, bool]] = queue.Queue(_MAX_QUEUED)
     lost = threading.Event()
 
@@ -83,24 +88,7 @@ def record(wanted: str, out: BinaryIO) -> None:
         except queue.Full:
             lost.set()
 
-    refusals = []
-    for rate, n_channels in settings_to_try(device):
-        try:
-            stream = sounddevice.RawInputStream(
-                samplerate=rate,
-                device=device["index"],
-                channels=n_channels,
-                dtype="float32",
-                blocksize=round(_BLOCK_S * rate),
-                latency="high",
-                callback=copy,
-            )
-            stream.start()
-            break
-        except sounddevice.PortAudioError as err:
-            refusals.append(f"{rate} Hz x {n_channels}: {err}")
-    else:
-        raise AudioError(f"{device['name']}: cannot be opened ({refusals[0]})")
+    stream, rate, n_channels = _start(device, copy)
     _write_json(out, {"rate": rate, "n_channels": n_channels, "name": device["name"]})
     while True:
         try:
@@ -113,6 +101,33 @@ def record(wanted: str, out: BinaryIO) -> None:
             continue
         out.write(HEADER.pack(len(samples), has_overflowed) + samples)
         out.flush()
+
+
+def _start(device: Device, callback: Callable[..., None]) -> tuple[Any, int, int]:
+    """Return a running stream, its rate and n_channels: the first that the device takes."""
+    import sounddevice
+
+    refusals = []
+    for rate, n_channels in settings_to_try(device):
+        stream = None
+        try:
+            stream = sounddevice.RawInputStream(
+                samplerate=rate,
+                device=device["index"],
+                channels=n_channels,
+                dtype="float32",
+                blocksize=round(_BLOCK_S * rate),
+                latency="high",
+                callback=callback,
+            )
+            stream.start()
+        except sounddevice.PortAudioError as err:
+            refusals.append(f"{rate} Hz x {n_channels}: {err}")
+            if stream is not None:
+                stream.close()  # else the device is busy for the next attempt
+        else:
+            return stream, rate, n_channels
+    raise AudioError(f"{device['name']}: cannot be opened ({refusals[0]})")
 
 
 def _write_json(out: BinaryIO, content: Any) -> None:
@@ -134,7 +149,7 @@ def main() -> None:
             _write_json(out, list_devices(with_rates=True))
             return
         threading.Thread(target=_die_with_parent, daemon=True).start()
-        record(sys.argv[1], out)
+        record(sys.argv[1], out, *sys.argv[2:3])
     except BrokenPipeError:
         os._exit(0)
     except ImportError:

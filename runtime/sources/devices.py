@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from listen_edge.errors import AudioError
 
 Device = dict[str, Any]  # index, name, host, n_channels, rate, rates, is_default
+_CARD = re.compile(r" \(hw:\d+,\d+\)$")  # what PortAudio adds to the name of an ALSA device
 _MAX_NATIVE_CHANNELS = 8  # a device that claims more is a sound server's, which takes any number
 
 
-def choose_device(devices: list[Device], wanted: str | None) -> Device:
+def choose_device(devices: list[Device], wanted: str | None, known: str | None = None) -> Device:
     """Return the device of an index, or of a part of its name; the default for None.
 
     A name that is exactly one device's is that device, though others contain it.
+
+    Args:
+        devices: those there are.
+        wanted: index, part of a name, or None.
+        known: the name that it had when it was opened before: goes first, and an index is no
+            longer looked at. A device plugged in again may be another card by then.
 
     Raises:
         AudioError: none matches, or several do; the message lists them.
@@ -27,6 +35,12 @@ def choose_device(devices: list[Device], wanted: str | None) -> Device:
             f"there is no default input device (input devices: {there}); plug one in, choose one "
             "with --device, or wait for one with --wait-for-device"
         )
+    if known is not None:
+        again = [d for d in devices if d["name"] == known]
+        again = again or [d for d in devices if _CARD.sub("", d["name"]) == _CARD.sub("", known)]
+        if len(again) == 1:
+            return again[0]
+        wanted = known if wanted.isdecimal() else wanted
     if wanted.isdecimal():
         matches = [d for d in devices if d["index"] == int(wanted)]
     else:

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from listen_edge.runtime.sources.reader import BackgroundReader
 logger = logging.getLogger(__name__)
 
 _LIST_TIMEOUT_S = 20.0
+_ENDED = "the capture process ended"
 
 
 class MicrophoneSource:
@@ -28,53 +29,55 @@ class MicrophoneSource:
 
     Args:
         device: index, or a part of the name; None for the system's default. Opened again, a device
-            is looked for by the name it had, for its index may be another by then.
+            is looked for by the name it had.
     """
 
     is_live = True
 
     def __init__(self, device: str | None = None) -> None:
         self.name = "microphone" if device is None else device
-        self._device = DEFAULT if device is None else device
+        self._arguments = [DEFAULT if device is None else device]
         self._process: subprocess.Popen[bytes] | None = None
         self._reader: BackgroundReader | None = None
         self._format: tuple[int, int] | None = None
 
     def open(self) -> None:
-        process = self._process = _capture(self._device)
+        process = _capture(*self._arguments)
         self._format = None
         self._reader = BackgroundReader(lambda: self._read_block(process), drops_oldest=True)
+        self._process = process
 
     def read(self, timeout_s: float) -> Block | None:
         assert self._reader is not None
         return self._reader.read(timeout_s)
 
     def close(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-        if self._reader is not None:
-            self._reader.close(timeout_s=0.5)
-        if self._process is not None:
-            for pipe in (self._process.stdin, self._process.stdout):
-                if pipe is not None:
-                    pipe.close()
-        self._process = self._reader = None
+        process, self._process = self._process, None
+        if process is None:
+            return
+        assert self._reader is not None
+        process.kill()
+        self._reader.close(timeout_s=0.5)
+        _end(process)
 
     def _read_block(self, process: subprocess.Popen[bytes]) -> Block:
         assert process.stdout is not None
         if self._format is None:
-            opened = _read_json(process.stdout)
+            opened = _parse(process.stdout.readline())
             self._format = opened["rate"], opened["n_channels"]
             logger.info("%s: %d Hz, %d channels", opened["name"], *self._format)
-            if self._device != DEFAULT:
-                self._device = opened["name"]
+            if self._arguments[0] != DEFAULT:
+                self._arguments[1:] = [opened["name"]]
         rate, n_channels = self._format
         header = process.stdout.read(HEADER.size)
-        if len(header) < HEADER.size or header[:1] == b"{":  # no length of whole floats begins so
+        if header[:1] == b"{":  # no length of whole floats begins so
             _parse(header + process.stdout.readline())
+        if len(header) < HEADER.size:
+            raise AudioError(_ENDED)
         n_bytes, has_overflowed = HEADER.unpack(header)
         data = process.stdout.read(n_bytes)
+        if len(data) < n_bytes:
+            raise AudioError(_ENDED)
         samples = np.frombuffer(data, "<f4").reshape(-1, n_channels)
         return Block(samples, rate, time.monotonic(), has_overflowed)
 
@@ -89,11 +92,11 @@ def input_devices() -> list[Device]:
     try:
         out, _ = process.communicate(timeout=_LIST_TIMEOUT_S)
     except subprocess.TimeoutExpired as err:
-        process.kill()
-        process.communicate()
         raise AudioError(
             f"PortAudio has not answered for {_LIST_TIMEOUT_S:.0f} s; is the sound server running?"
         ) from err
+    finally:
+        _end(process)
     found = _parse(out.partition(b"\n")[0])
     assert isinstance(found, list)
     return found
@@ -111,12 +114,20 @@ def _capture(*arguments: str) -> subprocess.Popen[bytes]:
     )
 
 
-def _read_json(pipe: BinaryIO) -> Any:
-    return _parse(pipe.readline())
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    try:
+        process.wait(timeout=0.4)
+    except subprocess.TimeoutExpired:  # it is in a system call of a driver that does not return
+        logger.warning("capture process %d cannot be killed", process.pid)
+        return  # a thread may be reading from the pipe: closing it would wait for both
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            pipe.close()
 
 
 def _parse(line: bytes) -> Any:
-    content = json.loads(line) if line.strip() else {"error": "the capture process ended"}
+    content = json.loads(line) if line.strip() else {"error": _ENDED}
     if isinstance(content, dict) and "error" in content:
         raise AudioError(content["error"])
     return content
