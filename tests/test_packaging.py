@@ -40,7 +40,9 @@ def test_every_folder_with_code_is_packaged(setuptools: dict[str, object]) -> No
 
 
 def test_public_names_are_these() -> None:
-    assert listen_edge.__all__ == ["Answer", "Engine", "ListenEdgeError", "__version__", "load"]
+    assert listen_edge.__all__ == [
+        "Answer", "Engine", "ListenEdgeError", "__version__", "listen", "load",
+    ]  # fmt: skip
     for name in listen_edge.__all__:
         assert getattr(listen_edge, name)
 
