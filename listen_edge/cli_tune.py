@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from listen_edge.runtime.tune import Operation
 
+_PER_HOUR = 0.5  # false alarms
 _FOLDER = click.Path(file_okay=False, exists=True, path_type=Path)
 
 
@@ -45,7 +46,10 @@ def material_options(command: Command) -> Command:
 @click.command()
 @click.option("--ask", "questions", multiple=True, required=True, help="A question; repeatable.")
 @click.option(
-    "--per-hour", type=click.FloatRange(0, 60), default=0.5, help="Wanted rate of false alarms."
+    "--per-hour",
+    type=click.FloatRange(0, 60),
+    default=_PER_HOUR,
+    help="Wanted rate of false alarms.",
 )
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Thresholds file.")
 @click.option("--hop", type=float, help="Seconds between windows.  [default: the bundle's]")
@@ -107,13 +111,13 @@ def tune(
         click.echo(f"written: {out}; use it with `listen-edge mic --thresholds {out}`")
 
 
-def print_operations(default: dict[str, Operation], tuned: dict[str, Operation] | None) -> None:
+def print_operations(default: dict[str, Operation], tuned: dict[str, Operation]) -> None:
     """Print a table of questions, at default thresholds and at tuned ones."""
     click.echo(
         f"{'question':<20}{'thresholds':>14}{'false alarms':>16}{'per hour':>10}"
         f"{'recall':>8}{'p50':>7}{'p95 s to event':>16}"
     )
-    for kind, operations in (("default", default), ("tuned", tuned or {})):
+    for kind, operations in (("default", default), ("tuned", tuned)):
         for concept, operation in operations.items():
             click.echo(
                 f"{concept:<20}{kind:>7} {operation.thresholds.on:6.3f}"
@@ -176,15 +180,16 @@ def bench_stream(
         if soak_minutes:
             figures |= measure_soak(engine, QUESTIONS, minutes=soak_minutes)
         operations: dict[str, Operation] = {}
+        tuned: dict[str, Operation] = {}
         if negatives is not None:
             with spinner("windows") as advance:
-                operations, _ = measure_operations(
+                operations, tuned = measure_operations(
                     engine,
                     TARGETS,
                     negatives,
                     positives,
                     ListenConfig(),
-                    per_hour=None,
+                    per_hour=_PER_HOUR,
                     snr_db=snr,
                     n_mixtures=mixtures,
                     seed=seed,
@@ -192,10 +197,13 @@ def bench_stream(
                 )
             figures |= summarize(operations)
     if form == "json":
-        rows = {concept: operation.to_json() for concept, operation in operations.items()}
+        rows = {
+            kind: {concept: operation.to_json() for concept, operation in found.items()}
+            for kind, found in (("default", operations), ("tuned", tuned))
+        }
         click.echo(json.dumps({**figures, "questions": rows}, indent=1))
         return
     for name, value in bench_rows(figures):
         click.echo(f"{name:42}{value:>12}")
     if operations:
-        print_operations(operations, None)
+        print_operations(operations, tuned)

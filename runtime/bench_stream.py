@@ -76,7 +76,7 @@ def measure_soak(engine: Engine, questions: Sequence[str], *, minutes: float) ->
         "soak_windows": n_windows,
         "soak_windows_answered": n_answered,
         "soak_resident_mb": float(megabytes[-1]),
-        "soak_slope_mb_per_h": float(np.polyfit(hours, megabytes, 1)[0]),
+        "soak_slope_per_hour_mb": float(np.polyfit(hours, megabytes, 1)[0]),
     }
 
 
@@ -90,8 +90,8 @@ def _measure_compute(
         pass
     return {
         "questions": len(questions),
-        "compute_s_per_audio_s": (time.perf_counter() - wall) / _COMPUTE_S,
-        "cpu_s_per_audio_s": (time.process_time() - cpu) / _COMPUTE_S,
+        "compute_per_audio_second_s": (time.perf_counter() - wall) / _COMPUTE_S,
+        "cpu_per_audio_second_s": (time.process_time() - cpu) / _COMPUTE_S,
     }
 
 

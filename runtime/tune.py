@@ -94,7 +94,7 @@ def measure_operations(
     positives: Path | None,
     config: ListenConfig,
     *,
-    per_hour: float | None,
+    per_hour: float,
     snr_db: tuple[float, float],
     n_mixtures: int,
     seed: int,
@@ -102,8 +102,7 @@ def measure_operations(
 ) -> tuple[dict[str, Operation], dict[str, Operation]]:
     """Return each concept's operation at the trigger's thresholds, and at tuned ones.
 
-    Arguments as for negative_traces, positive_traces and tune_thresholds; a per_hour of None tunes
-    nothing.
+    Arguments as for negative_traces, positive_traces and tune_thresholds.
     """
     hop_s = config.hop_s or engine.hop_s
     absent = negative_traces(engine, concepts, negatives, config, on_window)
@@ -118,12 +117,10 @@ def measure_operations(
         return {c: operate(absent[c], present[c], thresholds[c], config, hop_s) for c in thresholds}
 
     default = config.trigger.thresholds
-    tuned = {}
-    if per_hour is not None:
-        tuned = {
-            c: tune_thresholds(absent[c], config, hop_s, per_hour=per_hour, ratio=default)
-            for c in concepts
-        }
+    tuned = {
+        c: tune_thresholds(absent[c], config, hop_s, per_hour=per_hour, ratio=default)
+        for c in concepts
+    }
     return operations(dict.fromkeys(concepts, default)), operations(tuned)
 
 

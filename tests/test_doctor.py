@@ -258,8 +258,8 @@ def test_answers_that_differ_are_a_problem(monkeypatch: pytest.MonkeyPatch, engi
     ("seconds", "status", "margin", "remedy"),
     [
         (0.7, "ok", "1.4x", None),
-        (0.71, "problem", "1.4x", "listen with --hop 1.5, or ask fewer questions"),
-        (3.5, "problem", "0.3x", "listen with --hop 5, or ask fewer questions"),
+        (0.71, "problem", "1.4x", "use --hop 1.5, or ask fewer questions"),
+        (3.5, "problem", "0.3x", "use --hop 5, or ask fewer questions"),
         (3.6, "problem", "0.3x", "ask fewer questions"),
     ],
 )

@@ -151,7 +151,7 @@ def test_a_signal_while_the_models_load_ends_it_within_a_second(
         maps = Path(f"/proc/{mic.process.pid}/maps")
         poll(lambda: "libllama" in maps.read_text(), lambda: "llama.cpp is not loaded")
         mic.process.send_signal(number)
-        assert mic.ended_after() < 1.5  # the deadline is 0.9 s, a busy machine adds to it
+        assert mic.ended_after() < 1.0
         assert mic.process.returncode == (130 if number == signal.SIGINT else 0)
         assert mic.lines == []
 
