@@ -1,5 +1,5 @@
 # Two commands for a fresh Debian or Ubuntu machine:
-#   make demo   set up .venv and answer questions about the example recordings
+#   make demo   set up .venv, answer questions about the example recordings, listen to them
 #   make test   set up .venv and run every check
 
 PYTHON ?= python3
@@ -21,6 +21,8 @@ ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 demo: $(VENV)/.demo
 	$(BIN)/listen-edge ask $(CLIPS)/*.ogg --ask "siren?" --ask "is a dog barking?" \
 		--ask "crying baby?" --ask "glass breaking?"
+	@echo; echo "and as one stream, as a microphone would hear it:"
+	$(BIN)/listen-edge replay $(CLIPS) --ask "siren?" --ask "is a dog barking?"
 
 test: sound $(VENV)/.test
 	@$(MAKE) --no-print-directory check

@@ -6,15 +6,11 @@ skipped to keep up, liveness is watched, and what was not heard is answered "unk
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from statistics import median
-
-import numpy as np
 
 from listen_edge.answer import Answer, Reason
 from listen_edge.audio import MIN_DURATION_S, level_dbfs
@@ -25,8 +21,10 @@ from listen_edge.question import parse_concept
 from listen_edge.runtime.clips import ClipRecorder
 from listen_edge.runtime.engine import Engine
 from listen_edge.runtime.liveness import Liveness, LivenessConfig
+from listen_edge.runtime.pace import pace_remedy, window_seconds
+from listen_edge.runtime.reception import Reception
 from listen_edge.runtime.score import Thresholds, is_below
-from listen_edge.runtime.sources import Block, EndOfStream, Source
+from listen_edge.runtime.sources import EndOfStream, Source
 from listen_edge.runtime.sources.choose import open_source
 from listen_edge.runtime.trigger import Change, Trigger, TriggerConfig
 from listen_edge.runtime.window import Feed, Window
@@ -34,9 +32,6 @@ from listen_edge.runtime.window import Feed, Window
 Line = Answer | Event | Health
 
 _READ_S = 0.2  # longest wait for a block: how soon stop() is seen
-_STALE_S = 1.0  # without audio, beyond the hop
-_HEADROOM = 0.7  # of the hop that a window may take before the machine is too slow for it
-_PACE_REPEATS = 3
 
 
 @dataclass(frozen=True)
@@ -108,15 +103,16 @@ class Listener:
             self._clips = ClipRecorder(config.clips_dir, history_s=history_s)
         self._clip_paths: dict[str, str] = {}
         self._stop = threading.Event()
-        self._counts = _Counts()
-        self._begin(time.monotonic())
+        self._liveness = Liveness(config.liveness, time.monotonic())  # a recording stays healthy
+        self._counts = self._reported = _Counts()
+        self._health_at_s = time.monotonic()
+        self._said: tuple[str, int, str | None] = ("healthy", 0, None)
 
     def stop(self) -> None:
         """End the iteration soon, events closed. From any thread or signal handler."""
         self._stop.set()
 
     def __iter__(self) -> Iterator[Line]:
-        self._begin(time.monotonic())
         try:
             yield from self._listen_live() if self._source.is_live else self._listen_through()
         finally:
@@ -124,33 +120,24 @@ class Listener:
             if self._clips is not None:
                 self._clips.close()
 
-    def _begin(self, now_s: float) -> None:
-        self._liveness = Liveness(self._config.liveness, now_s)
-        self._feed = self._new_feed()
-        self._is_open = self._has_heard = False
-        self._origin_s = 0.0  # of the feed, in seconds of the stream
-        self._end_s, self._end_at_s = 0.0, now_s  # of the last answer; and when, by the clock
-        self._frames_at_s = self._line_at_s = self._health_at_s = now_s
-        self._said: tuple[str, int, str | None] = self._liveness.state, 0, None
-        self._reported = self._counts
-
     # A recording: every window is answered, a loss is an error.
 
     def _listen_through(self) -> Iterator[Line]:
         self._source.open()
+        feed, heard_at_s = self._new_feed(0.0), time.monotonic()
         ending: Ending = "stopped"
         try:
             while not self._stop.is_set():
                 block = self._source.read(_READ_S)
                 if block is None:
-                    self._refuse_stall()
+                    self._refuse_stall(time.monotonic() - heard_at_s)
                     continue
-                self._frames_at_s = time.monotonic()
-                for window in self._feed.push(block):
+                heard_at_s = time.monotonic()
+                for window in feed.push(block):
                     yield from self._answer(window, window.doubt)
         except EndOfStream:
             ending = "end_of_stream"
-            for window in self._feed.finish():
+            for window in feed.finish():
                 yield from self._answer(window, window.doubt)
             if self._counts.windows == 0:
                 raise AudioError(
@@ -161,8 +148,7 @@ class Listener:
             raise
         yield from self._close_events(ending)
 
-    def _refuse_stall(self) -> None:
-        silent_s = time.monotonic() - self._frames_at_s
+    def _refuse_stall(self, silent_s: float) -> None:
         if silent_s >= self._config.liveness.silent_after_s:
             raise AudioError(
                 f"{self._source.name}: no audio for {silent_s:.0f} s; is it reachable?"
@@ -172,113 +158,40 @@ class Listener:
 
     def _listen_live(self) -> Iterator[Line]:
         yield from self._check_pace()
-        self._begin(time.monotonic())
-        self._open()
-        ending: Ending = "stopped"
-        while not self._stop.is_set() and ending == "stopped":
-            windows: list[Window] = []
-            try:
-                self._drain(windows)
-            except EndOfStream:
-                ending = "end_of_stream"
-                windows += self._feed.finish()
-            except AudioError as err:
-                self._lose(err)
+        reception = Reception(
+            self._source,
+            self._new_feed,
+            hop_s=self.hop_s,
+            config=self._config.liveness,
+            waits_for_device=self._config.waits_for_device,
+        )
+        while not (self._stop.is_set() or reception.has_ended):
+            windows = reception.take(min(_READ_S, self.hop_s))
             if windows:
                 n_skipped = len(windows) - 1
                 self._counts = replace(self._counts, dropped=self._counts.dropped + n_skipped)
                 doubt: Reason | None = "overloaded" if n_skipped else None
                 yield from self._answer(windows[-1], windows[-1].doubt or doubt)
-            else:
-                yield from self._answer_unheard(time.monotonic())
-            yield from self._watch(time.monotonic())
-        yield from self._close_events(ending)
+            elif unheard := reception.unheard():
+                reason, span_s = unheard
+                yield from self._say(self._unheard(reason, span_s))
+            yield from self._watch(reception)
+        yield from self._close_events("end_of_stream" if reception.has_ended else "stopped")
 
-    def _open(self) -> None:
-        self._source.close()
-        self._feed = self._new_feed()
-        self._frames_at_s = time.monotonic()
-        self._is_open = True
-        try:
-            self._source.open()
-        except AudioError as err:
-            self._lose(err)
-
-    def _lose(self, err: AudioError) -> None:
-        if not (self._has_heard or self._config.waits_for_device):
-            raise err
-        self._source.close()
-        self._is_open = False
-        self._liveness.lost(time.monotonic(), str(err))
-
-    def _drain(self, windows: list[Window]) -> None:
-        """Take all blocks that wait, for a moment the first, and add the windows they complete."""
-        if not self._is_open:
-            self._stop.wait(_READ_S)
-            return
-        block = self._source.read(min(_READ_S, self.hop_s))
-        while block is not None:
-            self._hear(block)
-            windows += self._feed.push(block)
-            block = self._source.read(0.0)
-
-    def _hear(self, block: Block) -> None:
-        if self._is_stale(block.received_s):
-            self._feed = self._new_feed()  # no window spans a gap
-        if self._feed.n_blocks == 0 and self._end_s > 0:
-            self._origin_s = self._stream_s(block.received_s - len(block.samples) / block.rate)
-        if not self._has_heard or self._liveness.heard(block.received_s):
-            self._liveness.heard(block.received_s)
-            self._liveness.message = (
-                f"{'listening again' if self._has_heard else 'listening'} at {block.rate} Hz, "
-                f"{block.samples.shape[1]} channels"
-            )
-        self._has_heard = True
-        self._frames_at_s = block.received_s
-        if block.has_overflowed:
-            self._counts = replace(self._counts, overflows=self._counts.overflows + 1)
-
-    def _answer_unheard(self, now_s: float) -> Iterator[Line]:
-        """Say "unknown" at every hop in which there was no window to answer."""
-        reason = self._why_unheard(now_s)
-        if reason is None or now_s - self._line_at_s < self.hop_s:
-            return
-        window_s = self._end_s, self._stream_s(now_s)
-        answers = self._engine.unheard(
-            self.questions, reason, window_s=window_s, source=self._source.name
-        )
-        self._end_s, self._end_at_s = window_s[1], now_s
-        yield from self._say(answers)
-
-    def _why_unheard(self, now_s: float) -> Reason | None:
-        if self._liveness.state != "healthy":
-            return "no_audio"
-        if not self._has_heard:
-            return None  # the source is being opened: either it delivers soon, or it is an error
-        if self._is_stale(now_s):
-            return "stale"
-        return None if self._feed.has_windows else "warming_up"
-
-    def _is_stale(self, now_s: float) -> bool:
-        return now_s - self._frames_at_s > self.hop_s + _STALE_S
-
-    def _stream_s(self, now_s: float) -> float:
-        return self._end_s + max(0.0, now_s - self._end_at_s)
-
-    def _watch(self, now_s: float) -> Iterator[Line]:
-        """Open the source again when it is time, and tell what has changed."""
-        live = self._liveness
-        if live.tick(now_s):
-            self._open()
+    def _watch(self, reception: Reception) -> Iterator[Line]:
+        """Tell what has changed, and that all is well from time to time."""
+        reception.tend()
+        live = self._liveness = reception.liveness
+        self._counts = replace(self._counts, overflows=reception.n_overflows)
         said = live.state, live.n_restarts, live.message
         losses = self._counts.describe_losses(self._reported)
-        since_s = now_s - self._health_at_s
+        since_s = time.monotonic() - self._health_at_s
         if said != self._said:
-            yield self._health("; ".join(filter(None, [live.message, losses])), now_s)
+            yield self._health("; ".join(filter(None, [live.message, losses])))
         elif losses and since_s >= self._config.liveness.tick_s:
-            yield self._health(losses, now_s)
+            yield self._health(losses)
         elif since_s >= self._config.heartbeat_s:
-            yield self._health(None, now_s)
+            yield self._health(None)
         self._said = said
 
     def _check_pace(self) -> Iterator[Line]:
@@ -288,34 +201,31 @@ class Listener:
         if remedy is not None:
             yield self._health(
                 f"a window with {len(self.questions)} questions takes {seconds:.2f} s here, too "
-                f"long for a hop of {self.hop_s:g} s; {remedy}",
-                time.monotonic(),
+                f"long for a hop of {self.hop_s:g} s; {remedy}"
             )
 
     # Both.
 
-    def _new_feed(self) -> Feed:
+    def _new_feed(self, begin_s: float) -> Feed:
         n_window, n_hop = (round(s * SAMPLE_RATE) for s in (self._engine.window_s, self.hop_s))
-        return Feed(n_window, n_hop, self._clips.hear if self._clips is not None else None)
+        tap = self._clips.hear if self._clips is not None else None
+        return Feed(n_window, n_hop, begin_s=begin_s, tap=tap)
 
     def _answer(self, window: Window, doubt: Reason | None) -> Iterator[Line]:
-        start_s = self._origin_s + window.start / SAMPLE_RATE
         gate_dbfs, level = self._config.gate_dbfs, level_dbfs(window.samples)
-        is_gated = gate_dbfs is not None and doubt is None and is_below(gate_dbfs, window.samples)
-        self._end_s, self._end_at_s = start_s + len(window.samples) / SAMPLE_RATE, window.received_s
-        if is_gated and level is not None:
-            answers = self._engine.unheard(
-                self.questions,
-                "below_gate",
-                window_s=(start_s, self._end_s),
-                source=self._source.name,
-                level=level,
-            )
+        is_gated = (
+            gate_dbfs is not None
+            and level is not None
+            and doubt is None
+            and is_below(gate_dbfs, window.samples)
+        )
+        if is_gated:
+            answers = self._unheard("below_gate", (window.begin_s, window.end_s), level)
         else:
             answers = self._engine.answer_window(
                 window.samples,
                 self.questions,
-                start_s=start_s,
+                start_s=window.begin_s,
                 source=self._source.name,
                 doubt=doubt,
             )
@@ -328,14 +238,22 @@ class Listener:
         )
         yield from self._say(answers)
 
+    def _unheard(
+        self, reason: Reason, window_s: tuple[float, float], level: float | None = None
+    ) -> list[Answer]:
+        return self._engine.unheard(
+            self.questions, reason, window_s=window_s, source=self._source.name, level=level
+        )
+
     def _say(self, answers: list[Answer]) -> Iterator[Line]:
-        self._line_at_s = time.monotonic()
+        """Give out the answers about a window, and the events they make."""
         yield from answers
         for answer, trigger in zip(answers, self._triggers, strict=True):
             presence = 0.0 if answer.reason == "below_gate" else answer.presence
-            change = trigger.update(self._end_s, presence)
+            change = trigger.update(answer.window_s[1], presence)
             if change is not None:
-                yield self._event(answer.question, answer.concept, change)
+                ago_s = answer.window_s[1] - change.start_s
+                yield self._event(answer.question, answer.concept, change, ago_s)
         yield from self._tell_clip_problems()
 
     def _close_events(self, ending: Ending) -> Iterator[Line]:
@@ -344,18 +262,17 @@ class Listener:
         ):
             change = trigger.close(ending)
             if change is not None:
-                yield self._event(question, concept, change)
+                yield self._event(question, concept, change, 0.0)
         if self._clips is not None:
             self._clips.close()
         yield from self._tell_clip_problems()
 
     def _tell_clip_problems(self) -> Iterator[Line]:
         for problem in self._clips.take_problems() if self._clips is not None else ():
-            yield self._health(problem, time.monotonic())
+            yield self._health(problem)
 
-    def _event(self, question: str, concept: str, change: Change) -> Event:
+    def _event(self, question: str, concept: str, change: Change, ago_s: float) -> Event:
         if self._clips is not None and change.phase == "start":
-            ago_s = self._end_s - change.start_s
             self._clip_paths[concept] = self._clips.begin(concept, ago_s)
         if self._clips is not None and change.phase == "end":
             self._clips.end(concept)
@@ -373,8 +290,8 @@ class Listener:
             bundle=self._engine.bundle.id,
         )
 
-    def _health(self, message: str | None, now_s: float) -> Health:
-        self._health_at_s, self._reported = now_s, self._counts
+    def _health(self, message: str | None) -> Health:
+        self._health_at_s, self._reported = time.monotonic(), self._counts
         return Health(
             source=self._source.name,
             state=self._liveness.state,
@@ -439,24 +356,3 @@ def listen(
                 on_event(line)
         elif on_health is not None:
             on_health(line)
-
-
-def pace_remedy(seconds: float, hop_s: float, longest_hop_s: float) -> str | None:
-    """Return what to do where a window takes too many seconds for the hop, None if it does not."""
-    if seconds <= _HEADROOM * hop_s:
-        return None
-    sustainable_s = math.ceil(2 * seconds / _HEADROOM) / 2
-    hop = f"use --hop {sustainable_s:g}, or " if sustainable_s <= longest_hop_s else ""
-    return f"{hop}ask fewer questions"
-
-
-def window_seconds(engine: Engine, questions: Sequence[str]) -> float:
-    """Return the median seconds that a window of noise takes."""
-    noise = np.random.default_rng(0).normal(0, 0.05, round(engine.window_s * SAMPLE_RATE))
-    seconds = []
-    engine.answer_window(noise.astype(np.float32), questions)  # computes the priors, once
-    for _ in range(_PACE_REPEATS):
-        started = time.perf_counter()
-        engine.answer_window(noise.astype(np.float32), questions)
-        seconds.append(time.perf_counter() - started)
-    return median(seconds)

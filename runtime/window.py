@@ -10,7 +10,7 @@ import soxr
 from numpy.typing import NDArray
 
 from listen_edge.answer import Reason
-from listen_edge.audio import MAX_RATE, MIN_RATE
+from listen_edge.audio import MAX_RATE, MIN_DURATION_S, MIN_RATE
 from listen_edge.errors import AudioError
 from listen_edge.log_mel import SAMPLE_RATE
 from listen_edge.runtime.sources import Block
@@ -21,16 +21,22 @@ class Window:
     """A stretch of the stream.
 
     Attributes:
-        start: its first sample, counted at 16 kHz from the begin of the stream.
+        start: its first sample, counted at 16 kHz since its source was opened.
+        begin_s: the same in seconds of the whole stream.
         samples: shape (n_samples,), float32; n_samples is n_window, or less at an early end.
         doubt: what may hide a sound in it.
         received_s: time.monotonic() of the arrival of its newest block.
     """
 
     start: int
+    begin_s: float
     samples: NDArray[np.float32]
     doubt: Reason | None
     received_s: float
+
+    @property
+    def end_s(self) -> float:
+        return self.begin_s + len(self.samples) / SAMPLE_RATE
 
 
 class WindowBuffer:
@@ -88,6 +94,7 @@ class Feed:
 
     Args:
         n_window, n_hop: see WindowBuffer.
+        begin_s: where the first sample lies in the whole stream.
         tap: is given all samples, mono at 16 kHz, as they come.
     """
 
@@ -95,15 +102,16 @@ class Feed:
         self,
         n_window: int,
         n_hop: int,
+        *,
+        begin_s: float = 0.0,
         tap: Callable[[NDArray[np.float32]], None] | None = None,
     ) -> None:
         self._windows = WindowBuffer(n_window, n_hop)
-        self._tap = tap
+        self._begin_s, self._tap = begin_s, tap
         self._resampler: soxr.ResampleStream | None = None
         self._rate: int | None = None
         self._doubts: list[tuple[int, Reason]] = []  # (sample, what happened there)
         self._received_s = 0.0
-        self.n_blocks = 0
         self.has_windows = False
 
     def push(self, block: Block) -> list[Window]:
@@ -117,7 +125,6 @@ class Feed:
         if block.rate != self._rate:
             raise AudioError(f"the rate changed from {self._rate} to {block.rate} Hz in mid-stream")
         self._received_s = block.received_s
-        self.n_blocks += 1
         if block.has_overflowed:
             self._doubt("overflow")
         mono = block.samples.mean(axis=1, dtype=np.float32)
@@ -128,10 +135,12 @@ class Feed:
         return self._push(mono, is_last=False)
 
     def finish(self) -> list[Window]:
-        """Return the windows that the end of the stream completes."""
+        """Return the windows that the end of the stream completes, none shorter than 0.1 s."""
         windows = self._push(np.zeros(0, np.float32), is_last=True)
         rest = self._windows.rest()
-        return windows if rest is None else [*windows, self._window(*rest)]
+        if rest is not None and len(rest[1]) >= MIN_DURATION_S * SAMPLE_RATE:
+            windows.append(self._window(*rest))
+        return windows
 
     def _begin(self, rate: int) -> None:
         if not MIN_RATE <= rate <= MAX_RATE:
@@ -151,7 +160,8 @@ class Feed:
         self._doubts = [(at, reason) for at, reason in self._doubts if at >= start]
         reasons = [reason for at, reason in self._doubts if at < start + len(samples)]
         self.has_windows = True
-        return Window(start, samples, reasons[-1] if reasons else None, self._received_s)
+        begin_s = self._begin_s + start / SAMPLE_RATE
+        return Window(start, begin_s, samples, reasons[-1] if reasons else None, self._received_s)
 
     def _doubt(self, reason: Reason) -> None:
         at = self._windows.n_seen

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 
 from listen_edge.cli_doctor import doctor as command
 from listen_edge.errors import AudioError
-from listen_edge.runtime import doctor, encoder, listener, verify
+from listen_edge.runtime import doctor, encoder, pace, verify
 from listen_edge.runtime import engine as engines
 from listen_edge.runtime.doctor import Check
 from listen_edge.runtime.engine import Engine
@@ -234,7 +234,7 @@ def test_the_engine_is_loaded_once_and_answers_as_recorded(
     loads = []
     load = engines.load
     monkeypatch.setattr(engines, "load", lambda *a, **k: loads.append(a) or load(*a, **k))
-    monkeypatch.setattr(listener, "window_seconds", lambda engine, questions: 0.14)
+    monkeypatch.setattr(pace, "window_seconds", lambda engine, questions: 0.14)
     checks = list(doctor.examine_engine("tiny", "cpu", 2, doctor.TYPICAL_QUESTIONS))
     assert loads == [("tiny",)]
     assert [check.name for check in checks] == NAMES[4:]
@@ -271,7 +271,7 @@ def test_the_margin_is_measured_against_the_hop(
     margin: str,
     remedy: str | None,
 ) -> None:
-    monkeypatch.setattr(listener, "window_seconds", lambda engine, questions: seconds)
+    monkeypatch.setattr(pace, "window_seconds", lambda engine, questions: seconds)
     check = doctor.check_margin(engine, ["siren?", "dog?"])
     assert (check.status, check.remedy) == (status, remedy)
     assert check.found == f"{seconds:.2f} s per window with 2 questions, hop 1 s: margin {margin}"

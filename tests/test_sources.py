@@ -16,6 +16,7 @@ import soundfile
 
 from listen_edge.errors import AudioError
 from listen_edge.runtime.sources import Block, EndOfStream, Source
+from listen_edge.runtime.sources.capture import LossMeter
 from listen_edge.runtime.sources.choose import open_source, recording
 from listen_edge.runtime.sources.ffmpeg import FfmpegSource, without_credentials
 from listen_edge.runtime.sources.file import FileSource, FolderSource
@@ -107,6 +108,22 @@ def test_stdin_is_read_to_its_end_even_in_mid_sample(dtype: str, scale: int) -> 
     os.close(reading)
 
 
+def test_a_writer_that_pauses_is_heard_again_after_a_restart() -> None:
+    reading, writing = os.pipe()
+    source = StdinSource(RATE, 1, "s16le", is_live=True, fd=reading)
+    source.open()
+    os.write(writing, bytes(3_200))
+    assert source.read(5.0) is not None
+    source.close()  # as the listener does when nothing comes for long
+    source.open()
+    os.write(writing, bytes(3_200))
+    assert source.read(5.0) is not None
+    os.close(writing)
+    with pytest.raises(EndOfStream):
+        source.read(5.0)
+    os.close(reading)
+
+
 def test_a_live_source_that_nobody_reads_keeps_the_newest_and_says_what_is_lost() -> None:
     second = np.zeros((RATE, 1), np.float32)
     numbers = iter(range(60))
@@ -146,6 +163,20 @@ def test_a_recording_waits_for_its_reader() -> None:
     assert len(taken) <= QUEUE_S + 1
     blocks = [reader.read(1.0) for _ in range(60)]
     assert [block.samples[0, 0] for block in blocks if block] == list(range(60))
+
+
+def test_a_gap_that_no_one_flags_is_a_loss_and_mere_lateness_is_none() -> None:
+    def losses(arrivals_s: list[float]) -> list[int]:
+        meter = LossMeter()
+        return [k for k, at_s in enumerate(arrivals_s) if meter.has_lost(at_s, 0.1 * (k + 1))]
+
+    steady = [0.1 * k for k in range(200)]
+    assert losses(steady) == []
+    assert losses([1.001 * at_s for at_s in steady]) == []  # a clock that is off by a thousandth
+    late = [at_s + max(0.0, 2.0 - 0.05 * (k - 100)) * (k >= 100) for k, at_s in enumerate(steady)]
+    assert losses(late[:105] + [steady[k] + 0.2 for k in range(105, 200)]) == []  # catches up
+    (lost,) = losses([at_s + 1.4 * (k >= 100) for k, at_s in enumerate(steady)])
+    assert 100 <= lost <= 110
 
 
 def test_words_for_sources(tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ from listen_edge.errors import AudioError
 from listen_edge.runtime.sources import Block
 from listen_edge.runtime.window import Feed, Window, WindowBuffer
 
-N_WINDOW, N_HOP = 50, 10
-BLOCK_SIZES = st.lists(st.integers(0, 260), min_size=1, max_size=12)
+N_WINDOW, N_HOP = 2_000, 400
+BLOCK_SIZES = st.lists(st.integers(0, 9_000), min_size=1, max_size=12)
 
 
 def blocks_of(samples: np.ndarray, sizes: list[int], rate: int = 16_000) -> list[Block]:
@@ -30,7 +30,7 @@ def windows_of(blocks: list[Block], n_window: int = N_WINDOW, n_hop: int = N_HOP
     return [w for block in blocks for w in feed.push(block)] + feed.finish()
 
 
-@given(n_samples=st.integers(1, 300), sizes=BLOCK_SIZES)
+@given(n_samples=st.integers(1_600, 12_000), sizes=BLOCK_SIZES)
 def test_any_block_size_gives_the_same_windows(n_samples: int, sizes: list[int]) -> None:
     samples = np.arange(n_samples, dtype=np.float32)
     windows = windows_of(blocks_of(samples[:, None], sizes))
@@ -43,6 +43,18 @@ def test_any_block_size_gives_the_same_windows(n_samples: int, sizes: list[int])
         np.testing.assert_array_equal(
             window.samples, samples[window.start : window.start + N_WINDOW]
         )
+
+
+def test_less_than_a_tenth_of_a_second_is_no_window() -> None:
+    samples = np.ones((1_599, 1), np.float32)
+    assert windows_of(blocks_of(samples, [1_599])) == []
+
+
+def test_windows_know_their_place_in_the_stream() -> None:
+    feed = Feed(N_WINDOW, N_HOP, begin_s=10.0)
+    first, second = feed.push(Block(np.ones((2_400, 1), np.float32), 16_000, 7.5))
+    assert (first.begin_s, first.end_s) == (10.0, 10.125)
+    assert (second.begin_s, second.received_s) == (10.025, 7.5)
 
 
 @settings(max_examples=30)
@@ -66,11 +78,11 @@ def test_a_buffer_is_as_long_as_its_window_however_long_the_stream() -> None:
 
 def test_an_overflow_is_doubted_in_the_windows_that_hold_it_and_no_other() -> None:
     feed = Feed(N_WINDOW, N_HOP)
-    calm = [Block(np.ones((10, 1), np.float32), 16_000, 0.0) for _ in range(20)]
-    calm[9] = Block(calm[9].samples, 16_000, 0.0, has_overflowed=True)  # at sample 90
+    calm = [Block(np.ones((N_HOP, 1), np.float32), 16_000, 0.0) for _ in range(20)]
+    calm[9] = Block(calm[9].samples, 16_000, 0.0, has_overflowed=True)  # at sample 3,600
     windows = [w for block in calm for w in feed.push(block)]
     doubtful = [w.start for w in windows if w.doubt == "overflow"]
-    assert doubtful == [50, 60, 70, 80, 90]
+    assert doubtful == [2_000, 2_400, 2_800, 3_200, 3_600]
     assert all(w.doubt is None for w in windows if w.start not in doubtful)
 
 

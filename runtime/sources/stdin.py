@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 
-from listen_edge.errors import AudioError
 from listen_edge.runtime.sources import Block
 from listen_edge.runtime.sources.reader import BackgroundReader, PcmPipe
 
@@ -28,14 +27,12 @@ class StdinSource:
         self._reader: BackgroundReader | None = None
 
     def open(self) -> None:
-        if self._reader is not None:
-            raise AudioError("stdin: cannot be opened again; start the program anew")
-        self._reader = BackgroundReader(self._pcm.read_block, drops_oldest=self.is_live)
+        if self._reader is None:  # a pipe is opened once: a writer that stalls may come back
+            self._reader = BackgroundReader(self._pcm.read_block, drops_oldest=self.is_live)
 
     def read(self, timeout_s: float) -> Block | None:
         assert self._reader is not None
         return self._reader.read(timeout_s)
 
     def close(self) -> None:
-        if self._reader is not None:
-            self._reader.close(timeout_s=0)  # the thread may wait for the writer: it is a daemon
+        """Leave the pipe to its reader: a daemon thread, for it may wait for the writer."""
