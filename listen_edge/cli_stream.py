@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -244,22 +245,23 @@ def _show_all(
     signals.on_stop = listener.stop
     if signals.exit_code is not None:  # since the last look
         listener.stop()
-    if form == "jsonl":
-        for line in listener:
-            click.echo(line.to_json_line())
-    elif sys.stdout.isatty() and source.is_live:
-        _show_live(listener)
-    else:
-        _show_changes(listener)
+    with closing(iter(listener)) as lines:  # the source is closed though stdout may be gone
+        if form == "jsonl":
+            for line in lines:
+                click.echo(line.to_json_line())
+        elif sys.stdout.isatty() and source.is_live:
+            _show_live(listener, lines)
+        else:
+            _show_changes(lines)
 
 
-def _show_live(listener: Listener) -> None:
+def _show_live(listener: Listener, lines: Iterable[Answer | Event | Health]) -> None:
     from rich.console import Console
 
     from listen_edge.live_view import LiveView
 
     with LiveView(listener.questions, listener.on_thresholds, Console()) as view:
-        for line in listener:
+        for line in lines:
             view.show(line)
 
 

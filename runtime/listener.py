@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -112,7 +113,7 @@ class Listener:
         """End the iteration soon, events closed. From any thread or signal handler."""
         self._stop.set()
 
-    def __iter__(self) -> Iterator[Line]:
+    def __iter__(self) -> Generator[Line, None, None]:
         try:
             yield from self._listen_live() if self._source.is_live else self._listen_through()
         finally:
@@ -348,11 +349,12 @@ def listen(
     """
     if isinstance(source, (str, Path)):
         source = open_source(source)
-    for line in Listener(engine, source, questions, config):
-        if isinstance(line, Answer):
-            yield line
-        elif isinstance(line, Event):
-            if on_event is not None:
-                on_event(line)
-        elif on_health is not None:
-            on_health(line)
+    with closing(iter(Listener(engine, source, questions, config))) as lines:
+        for line in lines:
+            if isinstance(line, Answer):
+                yield line
+            elif isinstance(line, Event):
+                if on_event is not None:
+                    on_event(line)
+            elif on_health is not None:
+                on_health(line)

@@ -191,6 +191,21 @@ def test_words_for_sources(tmp_path: Path) -> None:
         open_source("nothing.wav")
 
 
+def test_only_a_single_file_plays_in_real_time(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", sweep(0.2), RATE)
+    assert recording(tmp_path / "a.wav", is_realtime=True).is_live
+    with pytest.raises(AudioError, match="--realtime plays single files"):
+        recording(tmp_path, is_realtime=True)
+
+
+def test_a_terminal_is_no_pcm() -> None:
+    terminal, keyboard = os.openpty()
+    with pytest.raises(AudioError, match="stdin is a terminal"):
+        StdinSource(RATE, 1, "s16le", is_live=True, fd=keyboard).open()
+    os.close(terminal)
+    os.close(keyboard)
+
+
 def test_what_libsndfile_does_not_read_goes_through_ffmpeg(tmp_path: Path) -> None:
     wav, container = tmp_path / "a.wav", tmp_path / "a.mka"
     samples = sweep(2.0)

@@ -27,15 +27,22 @@ def recording(path: Path, *, is_realtime: bool = False) -> Source:
 
     Args:
         path: file or folder.
-        is_realtime: see FileSource; only for what libsndfile reads.
+        is_realtime: see FileSource.
 
     Raises:
-        AudioError: there is nothing.
+        AudioError: there is nothing, or nothing that can be played in real time.
     """
-    if path.is_dir():
-        return FolderSource(path)
-    if not path.is_file():
+    if not path.exists():
         raise AudioError(f"{path}: no such file")
+    source = FolderSource(path) if path.is_dir() else _file(path, is_realtime=is_realtime)
+    if is_realtime and not source.is_live:
+        raise AudioError(
+            f"{path}: --realtime plays single files that libsndfile reads, such as WAV or FLAC"
+        )
+    return source
+
+
+def _file(path: Path, *, is_realtime: bool) -> Source:
     try:
         soundfile.info(path)
     except soundfile.LibsndfileError:

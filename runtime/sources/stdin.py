@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
+from listen_edge.errors import AudioError
 from listen_edge.runtime.sources import Block
 from listen_edge.runtime.sources.reader import BackgroundReader, PcmPipe
 
@@ -27,6 +29,8 @@ class StdinSource:
         self._reader: BackgroundReader | None = None
 
     def open(self) -> None:
+        if os.isatty(self._fd):
+            raise AudioError("stdin is a terminal; pipe raw PCM into it, as from `arecord -t raw`")
         if self._reader is None:  # a pipe is opened once: a writer that stalls may come back
             self._reader = BackgroundReader(self._pcm.read_block, drops_oldest=self.is_live)
 
