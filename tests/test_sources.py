@@ -14,7 +14,11 @@ import numpy as np
 import pytest
 import soundfile
 
+from listen_edge.answer import Answer
 from listen_edge.errors import AudioError
+from listen_edge.event import Health
+from listen_edge.runtime.listener import ListenConfig, Listener
+from listen_edge.runtime.liveness import LivenessConfig
 from listen_edge.runtime.sources import Block, EndOfStream, Source
 from listen_edge.runtime.sources.capture import LossMeter
 from listen_edge.runtime.sources.choose import open_source, recording
@@ -23,8 +27,7 @@ from listen_edge.runtime.sources.file import FileSource, FolderSource
 from listen_edge.runtime.sources.microphone import MicrophoneSource
 from listen_edge.runtime.sources.reader import QUEUE_S, BackgroundReader
 from listen_edge.runtime.sources.stdin import StdinSource
-
-RATE = 16_000
+from tests.streams import RATE, LevelEngine
 
 
 def read_all(source: Source, timeout_s: float = 20.0) -> list[Block]:
@@ -286,6 +289,22 @@ def test_a_stream_that_stalls_delivers_nothing_and_closes_at_once(stalling_strea
     started = time.monotonic()
     source.close()
     assert time.monotonic() - started < 1.0
+
+
+def test_a_stream_that_stalls_is_opened_again(stalling_stream: str) -> None:
+    liveness = LivenessConfig(silent_after_s=1.5, tick_s=0.2, backoffs_s=(0.1,))
+    source = FfmpegSource(stalling_stream, is_live=True)
+    listener = Listener(LevelEngine(), source, ["siren?"], ListenConfig(liveness=liveness))  # type: ignore[arg-type]
+    states, reasons = [], set()
+    for line in listener:
+        if isinstance(line, Health):
+            states.append(line.state)
+        elif isinstance(line, Answer):
+            reasons.add(line.reason)
+        if states.count("healthy") == 2 or len(states) > 20:
+            listener.stop()
+    assert states == ["healthy", "alarmed", "recovering", "healthy"]
+    assert {"stale", "no_audio"} & reasons
 
 
 def test_ffmpeg_that_dies_is_a_loss_of_a_live_source(stalling_stream: str) -> None:
