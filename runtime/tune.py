@@ -333,9 +333,9 @@ def summarize(operations: Mapping[str, Operation]) -> dict[str, float]:
         }
     return {
         "worst_false_alarms_per_hour": max(o.false_alarms_per_hour for o in operations.values()),
-        "event_recall": float(np.mean([o.recall for o in operations.values()])),
-        "onset_to_event_p50_s": float(np.median(latencies)),
-        "onset_to_event_p95_s": float(np.quantile(latencies, 0.95)),
+        "mixture_recall": float(np.mean([o.recall for o in operations.values()])),
+        "mixture_onset_to_event_p50_s": float(np.median(latencies)),
+        "mixture_onset_to_event_p95_s": float(np.quantile(latencies, 0.95)),
     }
 
 
