@@ -26,7 +26,7 @@ from listen_edge.runtime.pace import window_seconds
 from listen_edge.runtime.sources import Block, EndOfStream, Source
 from listen_edge.runtime.sources.file import FileSource, SamplesSource
 from listen_edge.runtime.sources.microphone import MicrophoneSource, input_devices
-from listen_edge.runtime.tune import mix
+from listen_edge.runtime.tune import LEAD_S, TAIL_S, mix
 
 QUESTIONS = (
     "siren", "dog", "crying baby", "glass breaking", "rain", "cat", "door knock", "clock alarm",
@@ -111,8 +111,9 @@ def _measure_real_time(
         np.arange(10.0, minutes * 60 - 20.0, _EVERY_S), itertools.cycle(examples)
     ):
         start = round((start_s + rng.uniform()) * SAMPLE_RATE)
-        stretch = samples[start : start + len(sound) + 14 * SAMPLE_RATE]
-        if len(stretch) < len(sound) + 14 * SAMPLE_RATE:
+        n_stretch = len(sound) + round((LEAD_S + TAIL_S) * SAMPLE_RATE)
+        stretch = samples[start : start + n_stretch]
+        if len(stretch) < n_stretch:
             break
         mixture, onset_s = mix(sound, stretch, (_SNR_DB, _SNR_DB), rng)
         stretch[:] = mixture

@@ -108,28 +108,21 @@ class Trigger:
         self._n_long = 0
         self._cooldown_until_s = 0.0
 
-    def update(self, now_s: float, presence: float | None, *, is_new: bool = True) -> Change | None:
+    def update(self, now_s: float, presence: float | None) -> Change | None:
         """Take a window's presence and return what it changed.
 
         Args:
             now_s: the window's end, in seconds of the stream; never less than before.
             presence: None if the window was not listened to.
-            is_new: False if there is no window, only the time has moved on.
         """
-        if is_new:
-            heard = presence is not None and presence >= self._thresholds.on
-            self._hits.append((now_s, presence) if heard and presence is not None else None)
+        heard = presence is not None and presence >= self._thresholds.on
+        self._hits.append((now_s, presence) if heard and presence is not None else None)
         if self.state == "active":
             return self._go_on(now_s, presence)
         if self.state == "cooldown" and now_s >= self._cooldown_until_s:
             self.state = "idle"
         hits = [hit for hit in self._hits if hit is not None]
-        if (
-            self.state == "idle"
-            and is_new
-            and len(hits) >= self._config.confirm[0]
-            and self._hits[-1]
-        ):
+        if self.state == "idle" and len(hits) >= self._config.confirm[0] and self._hits[-1]:
             return self._begin(now_s, hits)
         return None
 

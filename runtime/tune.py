@@ -26,7 +26,7 @@ from listen_edge.runtime.sources import Source
 from listen_edge.runtime.sources.file import FolderSource, SamplesSource, recordings_below
 from listen_edge.runtime.trigger import Trigger
 
-_LEAD_S, _TAIL_S = 6.0, 8.0  # of background around a mixed-in recording
+LEAD_S, TAIL_S = 6.0, 8.0  # of background around a mixed-in recording
 _MAX_CLIP_S = 10.0
 _MIN_BACKGROUND_DBFS = -60.0  # below, a signal-to-noise ratio says nothing
 _ACTIVE_DB = 20.0  # frames so far below the loudest are not the sound
@@ -235,14 +235,14 @@ def mix(
     snr_db: tuple[float, float],
     rng: np.random.Generator,
 ) -> tuple[NDArray[np.float32], float]:
-    """Return the sound _LEAD_S into its background, and where it begins in seconds.
+    """Return the sound LEAD_S into its background, and where it begins in seconds.
 
     The ratio is that of the sound's active frames to the background beneath it.
     """
     frames = sound[: len(sound) // _FRAME * _FRAME].reshape(-1, _FRAME)
     power = np.mean(np.square(frames, dtype=np.float64), axis=1)
     is_active = power > power.max() * 10 ** (-_ACTIVE_DB / 10)
-    start = round(_LEAD_S * SAMPLE_RATE)
+    start = round(LEAD_S * SAMPLE_RATE)
     beneath = background[start : start + len(sound)]
     wanted_db = (level_dbfs(beneath) or 0.0) + rng.uniform(*snr_db)
     gain = 10 ** ((wanted_db - 10 * np.log10(power[is_active].mean())) / 20)
@@ -307,7 +307,7 @@ def _background(
     paths: Sequence[Path], n_sound: int, rng: np.random.Generator
 ) -> NDArray[np.float32]:
     """Return a stretch of the negatives that is long enough and not silent."""
-    n_wanted = n_sound + round((_LEAD_S + _TAIL_S) * SAMPLE_RATE)
+    n_wanted = n_sound + round((LEAD_S + TAIL_S) * SAMPLE_RATE)
     for _ in range(1000):
         at = int(rng.integers(len(paths)))
         pieces: list[NDArray[np.float32]] = []
@@ -317,7 +317,7 @@ def _background(
         samples = np.concatenate(pieces)
         start = int(rng.integers(len(samples) - n_wanted))
         stretch = samples[start : start + n_wanted]
-        quiet, loud = round(_LEAD_S * SAMPLE_RATE), n_sound
+        quiet, loud = round(LEAD_S * SAMPLE_RATE), n_sound
         level = level_dbfs(stretch[quiet : quiet + loud])
         if level is not None and level > _MIN_BACKGROUND_DBFS:
             return stretch
@@ -326,17 +326,15 @@ def _background(
 
 def summarize(operations: Mapping[str, Operation]) -> dict[str, float]:
     """Return figures over all questions: false alarms per hour at worst, recall, latency."""
-    latencies = [t for operation in operations.values() for t in operation.latencies_s]
-    if not latencies:
-        return {
-            "worst_false_alarms_per_hour": max(o.false_alarms_per_hour for o in operations.values())
-        }
-    return {
-        "worst_false_alarms_per_hour": max(o.false_alarms_per_hour for o in operations.values()),
-        "mixture_recall": float(np.mean([o.recall for o in operations.values()])),
-        "mixture_onset_to_event_p50_s": float(np.median(latencies)),
-        "mixture_onset_to_event_p95_s": float(np.quantile(latencies, 0.95)),
+    figures = {
+        "worst_false_alarms_per_hour": max(o.false_alarms_per_hour for o in operations.values())
     }
+    latencies = [t for operation in operations.values() for t in operation.latencies_s]
+    if latencies:
+        figures["mixture_recall"] = float(np.mean([o.recall for o in operations.values()]))
+        figures["mixture_onset_to_event_p50_s"] = float(np.median(latencies))
+        figures["mixture_onset_to_event_p95_s"] = float(np.quantile(latencies, 0.95))
+    return figures
 
 
 def _logit(presence: float) -> float:
