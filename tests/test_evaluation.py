@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,13 +13,26 @@ from sklearn.metrics import f1_score, precision_recall_fscore_support, roc_auc_s
 
 from listen_edge.calibration import Calibration, fit_calibration
 from listen_edge.errors import AudioError
-from listen_edge.evaluation.esc50 import Esc50Clip, clips_of_folds, draw_absent, read_esc50
+from listen_edge.evaluation.esc50 import (
+    WORDINGS,
+    Esc50Clip,
+    clips_of_folds,
+    draw_absent,
+    esc50_questions,
+    evaluate_esc50,
+    read_esc50,
+    to_report,
+)
 from listen_edge.evaluation.metrics import (
+    PresenceMetrics,
     auroc,
     expected_calibration_error,
+    mean_metrics,
     presence_metrics,
     tpr_at_fpr,
 )
+from listen_edge.evaluation.report import Report, report_text
+from tests.listening import FakeEngine
 
 
 @pytest.fixture()
@@ -116,3 +131,59 @@ def test_esc50_is_read_from_its_official_layout(esc50_folder: Path, tmp_path: Pa
     assert {clip.fold for clip in clips_of_folds(esc50_folder, [2, 4])} == {2, 4}
     with pytest.raises(AudioError, match="expected the ESC-50 data set"):
         read_esc50(tmp_path)
+
+
+def test_esc50_asks_each_clip_once_in_every_wording(esc50_folder: Path) -> None:
+    clips = clips_of_folds(esc50_folder, [5])
+    questions = esc50_questions(clips, "random")
+    assert len(questions) == 3 * len(WORDINGS) * 2
+    assert Counter(question.group for question in questions) == dict.fromkeys(WORDINGS, 6)
+    engine: Any = FakeEngine({(clip.path.name, clip.label): 0.9 for clip in clips})
+    found = evaluate_esc50(engine, clips)
+    assert engine.asked == [(clip.path.name, 10) for clip in clips]
+    assert (found.metrics.accuracy, found.f1_std_over_wordings) == (1.0, 0.0)
+
+
+def test_a_wording_that_is_understood_otherwise_shows_in_the_spread(
+    esc50_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clips = clips_of_folds(esc50_folder, [5])
+    monkeypatch.setattr("tests.listening.parse_concept", lambda text: text)
+    heard = {
+        (clip.path.name, wording.format(clip.label)): 0.9
+        for clip in clips
+        for wording in WORDINGS[1:]  # the first one is never answered with yes
+    }
+    engine: Any = FakeEngine(heard)
+    found = evaluate_esc50(engine, clips)
+    assert list(found.f1_by_wording.values()) == [0.0, 1.0, 1.0, 1.0, 1.0]
+    assert found.f1_std_over_wordings == pytest.approx(40.0)
+    assert found.metrics.f1_yes == pytest.approx(0.8)
+    assert to_report(found).to_json()["f1_by_wording"] == found.f1_by_wording
+
+
+def _metrics(**figures: float) -> PresenceMetrics:
+    plain = presence_metrics(np.array([True, False]), np.array([0.9, 0.1]))
+    values: dict[str, Any] = {**plain.__dict__, **figures}
+    return PresenceMetrics(**values)
+
+
+def test_mean_metrics_keep_the_number_of_questions() -> None:
+    mean = mean_metrics([_metrics(auroc=0.5), _metrics(auroc=1.0)])
+    assert (mean.auroc, mean.n_questions) == (0.75, 2)
+
+
+def test_a_report_prints_shares_in_per_cent_and_null_for_what_there_is_not() -> None:
+    extra = {"spread": (1.5, "points"), "calibrated": (0.25, "%")}
+    reports = [Report("one", _metrics(auroc=float("nan")), extra=extra), Report("two", _metrics())]
+    lines = report_text(reports, "heading", "table").splitlines()
+    rows = {line.split()[0]: line.split()[1:] for line in lines[2:]}
+    assert lines[0] == "heading" and lines[1].split() == ["one", "two"]
+    assert rows["accuracy"] == ["100.0", "%", "100.0", "%"]
+    assert rows["auroc"] == ["-", "1.000"]
+    assert rows["spread"] == ["1.50", "points", "-"]
+    assert rows["calibrated"] == ["25.0", "%", "-"]
+    described = json.loads(report_text(reports, "heading", "json", {"bundle": "b"}))
+    assert described["bundle"] == "b"
+    assert described["reports"][0]["metrics"]["auroc"] is None
+    assert described["reports"][0]["calibrated"] == 0.25

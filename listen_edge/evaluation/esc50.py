@@ -11,18 +11,21 @@ super-category); protocol and wordings of the Interspeech-2024 audio hallucinati
 from __future__ import annotations
 
 import csv
+import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from listen_edge.audio import read_audio
 from listen_edge.errors import AudioError
-from listen_edge.evaluation.metrics import PresenceMetrics, presence_metrics
+from listen_edge.evaluation.metrics import PresenceMetrics, mean_metrics
+from listen_edge.evaluation.questions import Question, ask_engine
+from listen_edge.evaluation.report import Report, grouped_reports
 
 if TYPE_CHECKING:
     from listen_edge.runtime.engine import Engine
@@ -55,6 +58,7 @@ class Esc50Report:
 
     Attributes:
         f1_std_over_wordings: standard deviation of F1(yes) over the wordings, in points.
+        f1_by_wording: F1(yes) of each wording.
     """
 
     absent: Absent
@@ -62,6 +66,7 @@ class Esc50Report:
     n_clips: int
     metrics: PresenceMetrics
     f1_std_over_wordings: float
+    f1_by_wording: dict[str, float]
 
 
 def read_esc50(folder: Path) -> list[Esc50Clip]:
@@ -122,6 +127,23 @@ def draw_absent(
     return drawn
 
 
+def esc50_questions(
+    clips: Sequence[Esc50Clip], absent: Absent, *, n_absent: int = 1, seed: int = 0
+) -> list[Question]:
+    """Return what is asked about the clips: their label and n_absent others, in each wording.
+
+    Args:
+        n_absent: absent sounds per clip; 1 makes yes and no equally frequent.
+    """
+    drawn = draw_absent(clips, absent, n_absent, seed)
+    return [
+        Question(clip.path, wording.format(label), label, label == clip.label, wording)
+        for clip, others in zip(clips, drawn, strict=True)
+        for wording in WORDINGS
+        for label in (clip.label, *others)
+    ]
+
+
 def evaluate_esc50(
     engine: Engine,
     clips: Sequence[Esc50Clip],
@@ -129,34 +151,51 @@ def evaluate_esc50(
     absent: Absent = "random",
     n_absent: int = 1,
     seed: int = 0,
+    hear: Callable[[Path], NDArray[np.float32]] = read_audio,
     on_clip: Callable[[], None] = lambda: None,
 ) -> Esc50Report:
     """Ask the engine about every clip and return the figures.
 
     Args:
-        n_absent: absent sounds per clip; 1 makes yes and no equally frequent.
-        on_clip: called after each clip, for a progress bar.
+        n_absent: as for esc50_questions.
+        hear, on_clip: as for ask_engine.
     """
-    drawn = draw_absent(clips, absent, n_absent, seed)
-    presence: list[list[float]] = [[] for _ in WORDINGS]
-    truth: list[bool] = []
-    for clip, others in zip(clips, drawn, strict=True):
-        labels = [clip.label, *others]
-        truth += [True] + [False] * len(others)
-        questions = [wording.format(label) for wording in WORDINGS for label in labels]
-        answers = iter(engine.ask(read_audio(clip.path), questions, source=clip.path.name))
-        for column in presence:
-            column += [next(answers).presence or 0.0 for _ in labels]
-        on_clip()
-    is_present = np.array(truth)
-    per_wording = [presence_metrics(is_present, np.array(column)) for column in presence]
+    questions = esc50_questions(clips, absent, n_absent=n_absent, seed=seed)
+    replies = ask_engine(engine, questions, hear=hear, on_clip=on_clip)
+    groups = {report.name: report.metrics for report in grouped_reports(questions, replies)}
+    per_wording = [groups[wording] for wording in WORDINGS]
     return Esc50Report(
         absent=absent,
         folds=tuple(sorted({clip.fold for clip in clips})),
         n_clips=len(clips),
-        metrics=_mean(per_wording),
+        metrics=mean_metrics(per_wording),
         f1_std_over_wordings=100 * float(np.std([m.f1_yes for m in per_wording])),
+        f1_by_wording={wording: groups[wording].f1_yes for wording in WORDINGS},
     )
+
+
+def far_field_reports(
+    engine: Engine,
+    clips: Sequence[Esc50Clip],
+    *,
+    seed: int = 0,
+    on_clip: Callable[[], None] = lambda: None,
+) -> list[Report]:
+    """Return the figures of the clips and of far-field copies, and the AUROC lost in between."""
+
+    def from_afar(path: Path) -> NDArray[np.float32]:
+        from listen_edge.evaluation.far_field import far_field
+
+        return far_field(read_audio(path), seed + zlib.crc32(path.name.encode()))
+
+    plain = evaluate_esc50(engine, clips, seed=seed, on_clip=on_clip)
+    far = evaluate_esc50(engine, clips, seed=seed, hear=from_afar, on_clip=on_clip)
+    lost = 100 * (plain.metrics.auroc - far.metrics.auroc)
+    report = to_report(far, "far-field")
+    return [
+        to_report(plain, "plain"),
+        replace(report, extra={**report.extra, "auroc_lost": (lost, "points")}),
+    ]
 
 
 def margins_of_clips(
@@ -176,22 +215,17 @@ def margins_of_clips(
     return np.array(truth), np.concatenate(margins), np.concatenate(priors)
 
 
-def report_rows(report: Esc50Report) -> Iterator[tuple[str, str]]:
-    """Yield (name, value) pairs for a table, shares in per cent."""
-    for name, value in asdict(report.metrics).items():
-        is_share = name not in ("n_questions", "auroc", "ece")
-        text = f"{100 * value:.1f} %" if is_share else f"{value:.3f}"
-        yield name, str(value) if name == "n_questions" else text
-    yield "f1_std_over_wordings", f"{report.f1_std_over_wordings:.2f} points"
+def to_report(found: Esc50Report, name: str | None = None) -> Report:
+    """Return the figures as a column of a table, named after the kind of absent sounds."""
+    about = {
+        "absent": found.absent,
+        "folds": found.folds,
+        "n_clips": found.n_clips,
+        "f1_by_wording": found.f1_by_wording,
+    }
+    spread = {"f1_std_over_wordings": (found.f1_std_over_wordings, "points")}
+    return Report(name or found.absent, found.metrics, about, spread)
 
 
 def _first_window(engine: Engine, path: Path) -> NDArray[np.float32]:
     return read_audio(path)[: round(engine.window_s * engine.sample_rate)]
-
-
-def _mean(per_wording: Sequence[PresenceMetrics]) -> PresenceMetrics:
-    means: dict[str, Any] = {
-        field.name: float(np.mean([getattr(m, field.name) for m in per_wording]))
-        for field in fields(PresenceMetrics)
-    }
-    return PresenceMetrics(**means | {"n_questions": per_wording[0].n_questions})

@@ -6,17 +6,23 @@ precision/recall/F1 of both answers, yes-rate), with AUROC, ECE and TPR at a fix
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
+
+from listen_edge.evaluation.questions import Question, Reply
 
 _N_BINS = 10  # of the expected calibration error
 
 
 @dataclass(frozen=True)
 class PresenceMetrics:
-    """What a set of yes/no answers is worth; all in [0, 1]."""
+    """What a set of yes/no answers is worth; all in [0, 1].
+
+    AUROC, ECE and TPR are NaN for answers in words alone.
+    """
 
     n_questions: int
     accuracy: float
@@ -32,6 +38,7 @@ class PresenceMetrics:
     auroc: float
     ece: float
     tpr_at_fpr_1pct: float
+    parse_failure_rate: float = 0.0
 
 
 def presence_metrics(
@@ -58,6 +65,36 @@ def presence_metrics(
         ece=expected_calibration_error(is_present, presence),
         tpr_at_fpr_1pct=tpr_at_fpr(is_present, presence, 0.01),
     )
+
+
+def reply_metrics(questions: Sequence[Question], replies: Sequence[Reply]) -> PresenceMetrics:
+    """Return all figures of a system's replies, strictly: no reply is a wrong one."""
+    is_present = np.array([question.is_present for question in questions])
+    failed = np.array([reply.says_yes is None for reply in replies])
+    said_yes = np.where(failed, ~is_present, [bool(reply.says_yes) for reply in replies])
+    gives_presence = not all(reply.presence is None for reply in replies)
+    presence = said_yes.astype(float)
+    if gives_presence:
+        given = [np.nan if reply.presence is None else reply.presence for reply in replies]
+        presence = np.where(np.isnan(given), said_yes, given)
+    metrics = presence_metrics(is_present, presence)
+    said = [reply.says_yes for reply in replies if reply.says_yes is not None]
+    metrics = replace(
+        metrics,
+        parse_failure_rate=float(failed.mean()),
+        yes_rate=float(np.mean(said)) if said else float("nan"),
+    )
+    nan = float("nan")
+    return metrics if gives_presence else replace(metrics, auroc=nan, ece=nan, tpr_at_fpr_1pct=nan)
+
+
+def mean_metrics(each: Sequence[PresenceMetrics]) -> PresenceMetrics:
+    """Return the mean of every figure, over wordings or seeds of the same number of questions."""
+    means = {
+        field.name: float(np.mean([getattr(metrics, field.name) for metrics in each]))
+        for field in fields(PresenceMetrics)
+    }
+    return replace(PresenceMetrics(**means), n_questions=each[0].n_questions)  # type: ignore[arg-type]
 
 
 def auroc(is_present: NDArray[np.bool_], scores: NDArray[np.floating]) -> float:

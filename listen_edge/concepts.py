@@ -1,16 +1,14 @@
 """What ESC-50's classes are called, and which sounds may never serve as each other's absences.
 
-A negative question about a sound that is in fact there teaches a wrong absence, so a question is
-drawn as absent only if it shares neither a content word nor a group with any sound of the clip.
+A negative question about a sound that is in fact there teaches, and measures, a wrong absence, so a
+name is asked as absent only if it shares neither a content word nor a group with any sound of the
+clip.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from functools import cache
-
-import numpy as np
 
 # class: (super-category, what else it is called)
 ESC50: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -159,31 +157,6 @@ def names_of(label: str) -> tuple[str, ...]:
 def may_be_confused(label: str, other: str) -> bool:
     """Tell whether `other` could be heard, or meant, where `label` is present."""
     return bool(_words(label) & _words(other) or _groups(label) & _groups(other))
-
-
-def draw_questions(
-    labels: Sequence[str], vocabulary: Sequence[str], n_questions: int, rng: np.random.Generator
-) -> list[tuple[str, bool]]:
-    """Return n_questions names to ask about a scene, each with whether it is present.
-
-    Args:
-        labels: what is in the scene; every label is asked, a single one by up to two names.
-        vocabulary: labels to draw absent ones from, as often as they occur among the clips, so
-            that a name is as likely to be asked when absent as when present.
-    """
-
-    def name(label: str) -> str:
-        names = names_of(label)
-        return names[0] if rng.uniform() < 0.5 else names[int(rng.integers(len(names)))]
-
-    asked = {name(label): True for label in labels}
-    if len(labels) == 1:
-        asked[name(labels[0])] = True
-    while len(asked) < n_questions:
-        other = vocabulary[int(rng.integers(len(vocabulary)))]
-        if not any(may_be_confused(label, other) for label in labels):
-            asked[name(other)] = False
-    return list(asked.items())
 
 
 @cache
