@@ -21,6 +21,7 @@ from listen_edge.bundle import (
     written_folder,
 )
 from listen_edge.calibration import Calibration, fit_calibration
+from listen_edge.concepts import names_of
 from listen_edge.errors import BundleError
 from listen_edge.evaluation.esc50 import (
     ABSENT_KINDS,
@@ -40,8 +41,7 @@ from listen_edge.runtime.requantize import runnable_gguf
 from listen_edge.runtime.score import Thresholds
 from listen_edge.train.adapter import Adapter
 from listen_edge.train.backbones import WhisperTaps, load_whisper_encoder
-from listen_edge.train.checkpoint import CONFIG_FILE, load_adapter
-from listen_edge.train.concepts import names_of
+from listen_edge.train.checkpoint import CONFIG_FILE, TRAINED_FILE, load_adapter
 
 logger = logging.getLogger(__name__)
 
@@ -88,9 +88,14 @@ class BundleConfig:
 
 @dataclass(frozen=True)
 class _TrainedParts:
-    """What a training run left: its config, the frozen encoder and the trained adapter."""
+    """What a training run left: its config, the frozen encoder and the trained adapter.
+
+    Attributes:
+        trained: labels of the recordings trained on, and every concept asked about.
+    """
 
     run: dict[str, Any]
+    trained: dict[str, Any]
     prompt: Prompt
     taps: WhisperTaps
     adapter: Adapter
@@ -176,7 +181,13 @@ def _raw_manifest(parts: _TrainedParts, config: BundleConfig) -> dict[str, Any]:
         "about": config.about,
         "files": [],
         "audio": {"sample_rate": SAMPLE_RATE, "window_s": parts.run["window_s"], "hop_s": 1.0},
-        "encoder": {"taps": parts.run["taps"], "d_encoder": adapter.config.d_encoder},
+        "encoder": {
+            "taps": parts.run["taps"],
+            "frame_pool": parts.run["frame_pool"],
+            "d_encoder": adapter.config.d_encoder,
+        },
+        "trained_labels": parts.trained["labels"],
+        "trained_concepts": parts.trained["concepts"],
         "adapter": {
             "n_query": adapter.config.n_query,
             "d_qformer": adapter.config.d_qformer,
@@ -270,8 +281,9 @@ def _trained_parts(run_dir: Path) -> _TrainedParts:
         run = json.loads(path.read_text())
         return _TrainedParts(
             run=run,
+            trained=json.loads((run_dir / TRAINED_FILE).read_text()),
             prompt=Prompt.from_json(run["prompt"]),
-            taps=WhisperTaps(load_whisper_encoder(run["whisper"]), run["taps"]),
+            taps=WhisperTaps(load_whisper_encoder(run["whisper"]), run["taps"], run["frame_pool"]),
             adapter=load_adapter(run_dir),
             n_samples=round(run["window_s"] * SAMPLE_RATE),
         )

@@ -25,7 +25,7 @@ from listen_edge.runtime.encoder import EncoderSession
 from listen_edge.runtime.llama import LlamaSession, Vocabulary
 from listen_edge.train.adapter import Adapter
 from listen_edge.train.backbones import WhisperTaps, load_llama
-from listen_edge.train.packing import PackedQuestions
+from listen_edge.train.packing import AudioLlama
 
 _N_ABSENT = 3
 
@@ -158,7 +158,7 @@ def _rung(
 
 
 def _torch_ask(gguf_path: Path, vocabulary: Vocabulary, prompt: Prompt) -> Ask:
-    packed = PackedQuestions(load_llama(str(gguf_path)), vocabulary.tokenize, prompt)
+    packed = AudioLlama(load_llama(str(gguf_path)), vocabulary.tokenize, prompt)
 
     def ask(prefix_embeddings: NDArray[np.float32], concepts: Sequence[str]) -> NDArray[np.float32]:
         with torch.inference_mode():

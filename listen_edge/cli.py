@@ -13,24 +13,26 @@ import json
 import logging
 import os
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from listen_edge import __version__
+from listen_edge.cli_ablation import ablation
+from listen_edge.cli_alarms import alarms
 from listen_edge.cli_doctor import doctor
+from listen_edge.cli_eval import eval_group
 from listen_edge.cli_options import engine_options, load_engine
 from listen_edge.cli_stream import devices, mic, replay
-from listen_edge.cli_training import export_group, train
+from listen_edge.cli_synthesize import synthesize
+from listen_edge.cli_training import bench_training, export_group, report, train
 from listen_edge.cli_tune import bench_stream, tune
 from listen_edge.errors import BundleError, ListenEdgeError, MissingExtraError
 
 if TYPE_CHECKING:
     from listen_edge.answer import Answer
 
-FOLDER = click.Path(file_okay=False, path_type=Path)
 FILE = click.Path(path_type=Path)
 
 
@@ -171,78 +173,6 @@ def bundle_verify(bundle: str, run: bool, threads: int | None) -> None:
     click.echo(f"{opened.id}: {n_answers} answers about the examples are as recorded")
 
 
-@cli.group("eval")
-def eval_group() -> None:
-    """Measure a bundle's answers on benchmarks."""
-
-
-@eval_group.command("esc50")
-@click.argument("folder", type=FOLDER)
-@click.option("--fold", "folds", type=click.IntRange(1, 5), multiple=True, default=[5])
-@click.option(
-    "--absent",
-    "kinds",
-    type=click.Choice(["random", "popular", "adversarial"]),
-    multiple=True,
-    default=["random", "popular", "adversarial"],
-    help="How absent sounds are drawn; repeatable.",
-)
-@click.option("--n-absent", type=click.IntRange(1, 49), default=1, help="Absent sounds per clip.")
-@click.option("--seed", default=0)
-@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table")
-@engine_options
-def eval_esc50(
-    folder: Path,
-    folds: tuple[int, ...],
-    kinds: tuple[str, ...],
-    n_absent: int,
-    seed: int,
-    form: str,
-    **engine_options: Any,
-) -> None:
-    """Presence questions about ESC-50's clips, in five wordings. FOLDER holds the data set."""
-    from listen_edge.evaluation.esc50 import clips_of_folds, evaluate_esc50, report_rows
-
-    clips = clips_of_folds(folder, folds)
-    reports = []
-    with load_engine(**engine_options) as engine, _progress(len(clips) * len(kinds)) as advance:
-        for kind in kinds:
-            reports.append(
-                evaluate_esc50(
-                    engine,
-                    clips,
-                    absent=kind,  # type: ignore[arg-type] # click checked it
-                    n_absent=n_absent,
-                    seed=seed,
-                    on_clip=advance,
-                )
-            )
-        bundle_id = engine.bundle.id
-    if form == "json":
-        described = {"bundle": bundle_id, "reports": [asdict(report) for report in reports]}
-        click.echo(json.dumps(described, indent=1))
-        return
-    click.echo(
-        f"{bundle_id}, ESC-50 fold {', '.join(map(str, folds))}, {len(clips)} clips, "
-        f"1 present and {n_absent} absent each"
-    )
-    click.echo(f"{'':22}" + "".join(f"{kind:>14}" for kind in kinds))
-    for rows in zip(*(report_rows(report) for report in reports), strict=True):
-        click.echo(f"{rows[0][0]:22}" + "".join(f"{value:>14}" for _, value in rows))
-
-
-def _progress(total: int) -> Any:
-    """Return a context whose value advances a bar on stderr by one."""
-    from contextlib import contextmanager
-
-    @contextmanager
-    def bar() -> Any:
-        with click.progressbar(length=total, file=sys.stderr) as shown:
-            yield lambda: shown.update(1)
-
-    return bar()
-
-
 @cli.group(invoke_without_command=True)
 @click.pass_context
 @click.option("--repeats", type=click.IntRange(1, 1000), default=15, help="Medians of this many.")
@@ -276,7 +206,9 @@ def bench(
         click.echo(f"{name:42}{value:>12}")
 
 
-for command in (mic, replay, devices, doctor, tune, train):
+for command in (mic, replay, devices, doctor, tune):
+    cli.add_command(command)
+for command in (alarms, synthesize, train, ablation, report, eval_group, export_group):
     cli.add_command(command)
 bench.add_command(bench_stream)
-cli.add_command(export_group)
+bench.add_command(bench_training)

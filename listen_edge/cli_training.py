@@ -3,55 +3,110 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from listen_edge.errors import ListenEdgeError
 
+Command = TypeVar("Command", bound=Callable[..., Any])
+if TYPE_CHECKING:
+    from listen_edge.train.config import TrainConfig
+
 PATH = click.Path(path_type=Path)
 READABLE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
-_TRAIN_DEFAULTS_HELP = "Further fields of TrainConfig as JSON, e.g. '{\"lr\": 3e-4}'."
+_PRESETS = ["tiny", "listen-8b"]
+_MORE_HELP = "Further fields of TrainConfig as JSON, e.g. '{\"lr\": 3e-4}'."
+
+
+def run_options(command: Command) -> Command:
+    """Add the options that describe a training run."""
+    options = (
+        click.option("--preset", type=click.Choice(_PRESETS), default="tiny"),
+        click.option("--whisper", help="openai-whisper name or file, or a folder."),
+        click.option("--llm", help="GGUF file that ships, or a transformers folder or name."),
+        click.option("--vocabulary", help="GGUF with the LLM's tokeniser.  [default: --llm]"),
+        click.option("--data", multiple=True, required=True, help="esc50:DIR, labelled:DIR, ..."),
+        click.option("--ontology", help="AudioSet's ontology.json, for kinds and other names."),
+        click.option("--texts", help="Folder of listen-edge synthesize, for text objectives."),
+        click.option(
+            "--leave-out", "left_out", multiple=True, help="Split or source not trained on."
+        ),
+        click.option("--steps", type=click.IntRange(1), help="Steps through the LLM."),
+        click.option("--device", type=click.Choice(["cpu", "cuda"])),
+        click.option("--dtype", type=click.Choice(["float32", "bfloat16"]), help="Of the LLM."),
+        click.option("--threads", type=click.IntRange(1, 256), default=2),
+        click.option("--config", "more", default="{}", help=_MORE_HELP),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 @click.command()
-@click.option("--whisper", required=True, help="openai-whisper name or file, or a folder.")
-@click.option("--llm", required=True, help="GGUF file that ships, or a transformers folder.")
-@click.option("--vocabulary", help="GGUF with the LLM's tokeniser.  [default: --llm]")
-@click.option("--esc50", required=True, help="Folder of ESC-50.")
-@click.option("--extra", help="Folder of further labelled clips.")
-@click.option("--out", required=True, type=PATH, help="Folder of the run; holds it: go on.")
-@click.option("--fold", "folds", type=click.IntRange(1, 5), multiple=True, default=[1, 2, 3])
-@click.option("--held-out", type=click.IntRange(1, 5), default=4, help="Fold for the shown AUC.")
-@click.option("--steps", type=click.IntRange(1), help="Steps through the LLM.  [default: 520]")
+@run_options
+@click.option("--objective", "objectives", multiple=True, help="positive, ..., yes_no; repeatable.")
+@click.option("--hold-out", "held_out", multiple=True, default=["fold4"], help="For the AUROC.")
 @click.option("--seed", type=int, default=0)
-@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu")
-@click.option("--dtype", type=click.Choice(["float32", "bfloat16"]), default="bfloat16")
-@click.option("--threads", type=click.IntRange(1, 256), default=2)
-@click.option("--config", "more", default="{}", help=_TRAIN_DEFAULTS_HELP)
-def train(out: Path, more: str, **options: Any) -> None:
-    """Train an adapter: warm start, then yes/no questions through the frozen LLM.
+@click.option("--out", required=True, type=PATH, help="Folder of the run; holds it: go on.")
+def train(preset: str, out: Path, more: str, **options: Any) -> None:
+    """Train an adapter: warm start, then texts and questions through the frozen LLM.
 
     Killed at any step and started again, it goes on from its last checkpoint to the same result.
-    Encoder taps are kept in the folder taps/ beside --out, about 0.5 MB a scene, for further runs.
+    Encoder taps are kept in the folder taps/ beside --out, about 0.3 MB a scene, for further runs.
+    Several GPUs or machines: accelerate launch -m listen_edge train ...
     """
-    from listen_edge.train.loop import TrainConfig
     from listen_edge.train.loop import train as run
 
-    described = _json_object("--config", more)
+    auroc = run(train_config(preset, more, options), out)
+    click.echo(f"{out}: held-out AUROC {auroc:.3f}")
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True, type=PATH)
+@click.option("--out", required=True, type=PATH, help="PNG file to write.")
+def report(runs: tuple[Path, ...], out: Path) -> None:
+    """Draw loss and held-out AUROC of training RUNS from their logs, and print where they ended."""
+    from listen_edge.train.report import draw_report
+
+    for line in draw_report(runs, out):
+        click.echo(line)
+
+
+@click.command("training")
+@click.option("--llm", required=True, type=PATH, help="GGUF file that is trained through.")
+@click.option("--threads", "n_threads", type=click.IntRange(1, 256), default=2)
+@click.option("--repeats", type=click.IntRange(1, 100), default=5, help="Medians of this many.")
+def bench_training(llm: Path, n_threads: int, repeats: int) -> None:
+    """Time packed questions behind a cached prefix against one question a sequence."""
+    from listen_edge.train.throughput import measure_training
+
+    for name, value in measure_training(str(llm), n_threads, repeats).items():
+        click.echo(f"{name:28}{value:>12.4g}")
+
+
+def train_config(preset: str, more: str, options: dict[str, Any]) -> TrainConfig:
+    """Return the run that a preset, the options given and --config describe."""
+    from listen_edge.train.config import PRESETS, TrainConfig
+
+    described = json_object("--config", more)
     further = {k: tuple(v) if isinstance(v, list) else v for k, v in described.items()}
     unknown = sorted(set(further) - {field.name for field in fields(TrainConfig)})
     if unknown:
         raise ListenEdgeError(f"--config: TrainConfig has no field {', '.join(unknown)}")
-    given = {name: value for name, value in options.items() if value is not None}
-    auroc = run(TrainConfig(**{**given, **further}), out)
-    click.echo(f"{out}: held-out AUROC {auroc:.3f}")
+    given = {name: value for name, value in options.items() if value not in (None, ())}
+    config = {**PRESETS[preset], **given, "left_out": options["left_out"], **further}
+    for name in ("whisper", "llm"):
+        if name not in config:
+            raise click.UsageError(f"--{name} is needed with the preset {preset}")
+    return TrainConfig(**config)
 
 
-def _json_object(option: str, text: str) -> dict[str, Any]:
+def json_object(option: str, text: str) -> dict[str, Any]:
     try:
         parsed = json.loads(text)
     except ValueError as err:
@@ -112,6 +167,6 @@ def export_bundle(run: Path, out: Path, about: Path | None, **options: Any) -> N
     from listen_edge.export.build import BundleConfig
     from listen_edge.export.build import export_bundle as build
 
-    described = _json_object("--about", about.read_text()) if about else {}
+    described = json_object("--about", about.read_text()) if about else {}
     build(run, out, BundleConfig(**options, about=described))
     click.echo(f"{out}: written")

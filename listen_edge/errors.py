@@ -6,6 +6,8 @@ ListenEdgeError
 ├── BundleError         a bundle, model or checkpoint that is damaged, foreign or incomplete
 ├── ParityError         an export whose answers differ from its source's
 ├── BackendError        a compute backend that was asked for and is not available
+├── BenchmarkError      a benchmark's questions, recordings or answers (evaluation/questions.py)
+├── EndpointError       a chat server that cannot be used (chat.py)
 └── MissingExtraError   a package of an optional extra is not installed
 
 The command line prints the message as one line on stderr and exits with 1.

@@ -21,6 +21,7 @@ listen_edge.__path__.append(str(Path(__file__).parent.parent))
 from listen_edge.bundle import bundle_folder  # noqa: E402
 from listen_edge.prompt import Prompt  # noqa: E402
 from listen_edge.runtime.engine import Engine, load  # noqa: E402
+from listen_edge.train.config import TrainConfig  # noqa: E402
 
 CLASSES = ("hum", "beep", "hiss")
 # Byte-level BPE writes a space as U+0120 and a newline as U+010A.
@@ -101,6 +102,29 @@ def esc50_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 soundfile.write(folder / "audio" / name, samples, 16_000)
                 table.writerow([name, fold, target, label.replace(" ", "_")])
     return folder
+
+
+@pytest.fixture(scope="session")
+def train_config(whisper_checkpoint: Path, llama_gguf: Path, esc50_folder: Path) -> TrainConfig:
+    """A run of a few steps on the made-up data set, fold 4 held out."""
+    return TrainConfig(
+        whisper=str(whisper_checkpoint),
+        llm=str(llama_gguf),
+        data=(f"esc50:{esc50_folder}",),
+        taps=(1, 2),
+        n_query=4,
+        d_qformer=32,
+        window_s=1.0,
+        n_augmented=0,
+        n_mixed=10,
+        warm_steps=10,
+        warm_batch=4,
+        steps=12,
+        batch=4,
+        n_questions=2,
+        checkpoint_every=5,
+        threads=1,
+    )
 
 
 def write_llama_gguf(path: Path, words: tuple[str, ...], n_embd: int = 32) -> None:

@@ -15,7 +15,7 @@ from listen_edge.prompt import Prompt
 from listen_edge.runtime.llama import LlamaSession, Vocabulary
 from listen_edge.train.adapter import Adapter, AdapterConfig
 from listen_edge.train.backbones import LogMel, WhisperTaps, load_llama, load_whisper_encoder
-from listen_edge.train.packing import PackedQuestions
+from listen_edge.train.packing import AudioLlama
 
 
 def _save_transformers_whisper(folder: Path) -> WhisperModel:
@@ -128,7 +128,7 @@ def test_no_gradient_reaches_the_backbones(
     llama = load_llama(str(llama_gguf))
     adapter = Adapter(AdapterConfig(taps=(1, 2), d_encoder=32, n_embd=32, d_qformer=32, n_heads=2))
     with Vocabulary(llama_gguf) as vocabulary:
-        packed = PackedQuestions(llama, vocabulary.tokenize, prompt)
+        packed = AudioLlama(llama, vocabulary.tokenize, prompt)
         margins = packed.margins(adapter(taps(torch.randn(1, 16_000))), [["hum"]])
     margins.sum().backward()
     assert all(p.grad is None and not p.requires_grad for p in taps.parameters())
@@ -143,7 +143,7 @@ def test_packed_questions_equal_the_devices_answers(llama_gguf: Path, prompt: Pr
     embeddings = rng.normal(0, 0.5, (3, 4, 32)).astype(np.float32)
     concepts = [["hum", "beep noise", "dog"], ["hiss"], ["noise", "hum"]]
     with Vocabulary(llama_gguf) as vocabulary, torch.inference_mode():
-        packed = PackedQuestions(load_llama(str(llama_gguf)), vocabulary.tokenize, prompt)
+        packed = AudioLlama(load_llama(str(llama_gguf)), vocabulary.tokenize, prompt)
         ours = packed.margins(torch.from_numpy(embeddings), concepts).numpy()
     session = LlamaSession(llama_gguf, prompt, n_threads=1)
     theirs = np.concatenate(
@@ -152,3 +152,26 @@ def test_packed_questions_equal_the_devices_answers(llama_gguf: Path, prompt: Pr
     session.close()
     # llama.cpp keeps its KV in float16: an error of 1e-3 relative, on margins of about 1.
     np.testing.assert_allclose(ours, theirs, atol=0.01)
+
+
+def test_text_loss_is_the_plain_models_on_the_answers_tokens_alone(
+    llama_gguf: Path, prompt: Prompt
+) -> None:
+    """Two packed answers behind one audio against a sequence each, prefix computed anew."""
+    torch.manual_seed(0)
+    audio = torch.randn(1, 4, 32) * 0.5
+    pairs = [("Replay.", "hum and hiss."), ("What is not there?", "No beep.")]
+    with Vocabulary(llama_gguf) as vocabulary, torch.inference_mode():
+        plain = load_llama(str(llama_gguf))
+        embed = plain.get_input_embeddings()
+        losses: list[float] = []
+        for instruction, answer in pairs:
+            before = embed(torch.tensor([vocabulary.tokenize(prompt.prefix)]))
+            asked = vocabulary.tokenize(f"\n{instruction}")
+            target = vocabulary.tokenize(f" {answer}\n")
+            after = embed(torch.tensor([asked + target]))
+            logits = plain(inputs_embeds=torch.cat([before, audio, after], dim=1)).logits[0]
+            log_shares = logits[-len(target) - 1 : -1].log_softmax(dim=-1)
+            losses += [-float(log_shares[k, token]) for k, token in enumerate(target)]
+        packed = AudioLlama(load_llama(str(llama_gguf)), vocabulary.tokenize, prompt)
+        assert float(packed.text_loss(audio, [pairs])) == pytest.approx(np.mean(losses), abs=1e-4)

@@ -21,7 +21,8 @@ from listen_edge.runtime.encoder import EncoderSession
 from listen_edge.runtime.engine import Engine
 from listen_edge.train.adapter import Adapter, AdapterConfig
 from listen_edge.train.backbones import WhisperTaps, load_whisper_encoder
-from listen_edge.train.loop import TrainConfig, train
+from listen_edge.train.config import TrainConfig
+from listen_edge.train.loop import train
 
 N_SAMPLES = 16_000
 
@@ -36,28 +37,10 @@ def graph(whisper_checkpoint: Path) -> EncoderGraph:
 
 @pytest.fixture(scope="module")
 def run_dir(
-    whisper_checkpoint: Path,
-    llama_gguf: Path,
-    esc50_folder: Path,
-    prompt: Prompt,
-    tmp_path_factory: pytest.TempPathFactory,
+    train_config: TrainConfig, prompt: Prompt, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "run"
-    config = TrainConfig(
-        whisper=str(whisper_checkpoint),
-        llm=str(llama_gguf),
-        esc50=str(esc50_folder),
-        taps=(1, 2),
-        d_qformer=32,
-        window_s=1.0,
-        n_mixed=0,
-        warm_steps=20,
-        warm_batch=4,
-        steps=2,
-        batch=2,
-        n_questions=2,
-        dtype="float32",
-    )
+    config = replace(train_config, n_mixed=0, warm_steps=20, steps=2)
     train(config, folder, prompt)
     return folder
 

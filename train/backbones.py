@@ -56,19 +56,20 @@ class WhisperTaps(nn.Module):
     Tap k is the residual stream after k transformer blocks, counted from 1, before `ln_post`;
     blocks past the last tap are dropped. (transformers' hidden_states[k] is the same for k below
     the depth; its hidden_states[0] is the embedding output.) Positions are cut to the window
-    instead of padding the audio to 30 s.
+    instead of padding the audio to 30 s. `frame_pool` neighbouring frames of 20 ms are averaged.
 
-    Forward: samples (batch, n_samples) -> (batch, n_taps, n_samples // 320, d_encoder).
+    Forward: samples (batch, n_samples) -> (batch, n_taps, n_frames, d_encoder), n_frames being
+    n_samples // 320 // frame_pool.
     """
 
     positions: Tensor
 
-    def __init__(self, encoder: AudioEncoder, taps: Sequence[int]) -> None:
+    def __init__(self, encoder: AudioEncoder, taps: Sequence[int], frame_pool: int = 1) -> None:
         super().__init__()
         depth = len(encoder.blocks)
         if not taps or list(taps) != sorted(set(taps)) or taps[0] < 1 or taps[-1] > depth:
             raise BundleError(f"taps {list(taps)}: expected ascending block numbers 1..{depth}")
-        self.taps = tuple(taps)
+        self.taps, self.frame_pool = tuple(taps), frame_pool
         self.log_mel = LogMel(encoder.conv1.in_channels)
         self.conv1, self.conv2 = encoder.conv1, encoder.conv2
         self.register_buffer("positions", encoder.positional_embedding.detach().clone())
@@ -85,7 +86,15 @@ class WhisperTaps(nn.Module):
             frames = block(frames)
             if number in self.taps:
                 tapped.append(frames)
-        return torch.stack(tapped, dim=1)
+        return self._pool(torch.stack(tapped, dim=1))
+
+    def _pool(self, tapped: Tensor) -> Tensor:
+        if self.frame_pool == 1:
+            return tapped
+        n_pooled = tapped.shape[2] // self.frame_pool
+        frames = tapped[:, :, : n_pooled * self.frame_pool]
+        batch, n_taps, _, d_encoder = frames.shape
+        return frames.reshape(batch, n_taps, n_pooled, self.frame_pool, d_encoder).mean(dim=3)
 
 
 def freeze(module: nn.Module) -> None:

@@ -23,6 +23,7 @@ from listen_edge.train.adapter import Adapter, AdapterConfig
 ADAPTER_FILE = "adapter.safetensors"
 CHECKPOINT_FILE = "checkpoint.safetensors"
 CONFIG_FILE = "config.json"
+TRAINED_FILE = "trained.json"
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,21 @@ def load_adapter(path: Path) -> Adapter:
     except (KeyError, TypeError, RuntimeError) as err:
         raise BundleError(f"{path}: not an adapter written by listen-edge train ({err})") from err
     return adapter.eval()
+
+
+def copy_adapter(path: Path, adapter: Adapter) -> None:
+    """Fill the adapter with the weights of another run's.
+
+    Raises:
+        BundleError: missing, damaged or an adapter of another config.
+    """
+    source = load_adapter(path)
+    if source.config != adapter.config:
+        raise BundleError(
+            f"{path}: an adapter with {source.config}, expected {adapter.config}; "
+            "train it with the same taps and sizes"
+        )
+    adapter.load_state_dict(source.state_dict())
 
 
 def save_checkpoint(
@@ -100,20 +116,24 @@ def refuse_other_run(folder: Path, config: dict[str, Any]) -> None:
         )
 
 
-def write_config(folder: Path, config: dict[str, Any]) -> None:
+def write_config(folder: Path, config: dict[str, Any], trained: dict[str, Any]) -> None:
     """Make the run's folder with its config, once everything it names has been read.
+
+    Args:
+        trained: what the run trains on and asks about, for evaluations to tell seen from unseen.
 
     Raises:
         ListenEdgeError: the folder cannot be written.
     """
-    path = folder / CONFIG_FILE
-    temporary = path.with_suffix(".tmp")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(_describe(config))
-        temporary.rename(path)
-    except OSError as err:
-        raise ListenEdgeError(f"{path}: cannot be written ({err.strerror})") from err
+    for name, described in ((TRAINED_FILE, trained), (CONFIG_FILE, config)):
+        path = folder / name
+        temporary = path.with_suffix(".tmp")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            temporary.write_text(_describe(described))
+            temporary.rename(path)
+        except OSError as err:
+            raise ListenEdgeError(f"{path}: cannot be written ({err.strerror})") from err
 
 
 def _describe(config: dict[str, Any]) -> str:

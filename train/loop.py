@@ -1,9 +1,9 @@
-"""Train an adapter: warm start, then yes/no questions through the frozen LLM.
+"""Train an adapter: warm start, then texts and yes/no questions through the frozen LLM.
 
-Balanced by construction: in every scene the present and the absent questions weigh the same, and a
-name is as likely to be asked when it is absent as when it is present, so the question's text alone
-says nothing. Every random draw is a function of (seed, phase, step): a run that was killed repeats
-itself from its last checkpoint.
+One loop for a laptop and for several machines: `accelerate launch` starts a process per GPU, each
+takes its share of a batch, gradients are averaged. Every random draw is a function of (seed, phase,
+step): a run that was killed repeats itself from its last checkpoint, and the batches do not depend
+on the number of processes.
 
 Source: LISTEN (Kuan & Lee, 2025) trains an adapter between frozen networks on text about present
 and absent sounds; wordings and ratios there are not published, these are ours.
@@ -12,129 +12,70 @@ and absent sounds; wordings and ratios there are not published, these are ours.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from accelerate import Accelerator
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
-from torch.nn import functional
+from torch.distributed.fsdp import fully_shard
+from transformers import LlamaForCausalLM
 
 from listen_edge.errors import ListenEdgeError
-from listen_edge.evaluation.metrics import auroc
 from listen_edge.prompt import DEFAULT_PROMPT, Prompt
 from listen_edge.runtime.llama import Vocabulary
 from listen_edge.train import checkpoint
 from listen_edge.train.adapter import Adapter, AdapterConfig
-from listen_edge.train.alignment import NameTargets
+from listen_edge.train.alignment import WarmStart
 from listen_edge.train.backbones import WhisperTaps, load_llama, load_whisper_encoder
-from listen_edge.train.concepts import draw_questions, may_be_confused
-from listen_edge.train.datasets import ANY_FOLD, read_esc50, read_labelled
-from listen_edge.train.packing import PackedQuestions
-from listen_edge.train.scenes import TapCache, draw_scenes
+from listen_edge.train.config import TrainConfig
+from listen_edge.train.material import read_material
+from listen_edge.train.objectives import held_out_auroc, question_loss, text_loss
+from listen_edge.train.packing import AudioLlama
+from listen_edge.train.run_log import RunLog
+from listen_edge.train.tap_cache import TapCache
 
-_WARM, _MAIN, _HELD_OUT = 0, 1, 2  # phases, for seeding
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """One training run; defaults are the embedded bundle's.
-
-    Attributes:
-        whisper: see load_whisper_encoder.
-        llm: GGUF file whose dequantised weights are trained through, or a transformers folder.
-        vocabulary: GGUF whose tokeniser is used; the LLM itself if that is a GGUF.
-        esc50: folder of ESC-50.
-        extra: folder of further labelled clips, or None.
-        folds: ESC-50 folds trained on.
-        held_out: fold whose AUC is shown, never trained on.
-        taps, n_query, d_qformer, n_layers: see AdapterConfig.
-        window_s: seconds of audio per window.
-        n_augmented, n_mixed: see draw_scenes.
-        warm_steps, warm_batch, warm_lr: the warm start.
-        steps, batch, n_questions, lr: the training through the LLM, AdamW with a cosine.
-        weight_decay, clip_norm: of both.
-        frames_kept: share of encoder frames seen in a training step, drawn at random.
-        checkpoint_every, evaluate_every: in steps.
-        n_held_out: scenes of the held-out fold per evaluation.
-        seed: of every draw.
-        device: "cpu" or "cuda".
-        dtype: "float32" or "bfloat16", of the LLM.
-        threads: CPU threads.
-    """
-
-    whisper: str
-    llm: str
-    esc50: str
-    vocabulary: str | None = None
-    extra: str | None = None
-    folds: tuple[int, ...] = (1, 2, 3)
-    held_out: int = 4
-    taps: tuple[int, ...] = (2, 4)
-    n_query: int = 8
-    d_qformer: int = 256
-    n_layers: int = 2
-    window_s: float = 5.0
-    n_augmented: int = 1
-    n_mixed: int = 4000
-    warm_steps: int = 2000
-    warm_batch: int = 32
-    warm_lr: float = 1e-3
-    steps: int = 520
-    batch: int = 12
-    n_questions: int = 6
-    lr: float = 5e-4
-    weight_decay: float = 0.01
-    clip_norm: float = 1.0
-    frames_kept: float = 0.6
-    checkpoint_every: int = 50
-    evaluate_every: int = 100
-    n_held_out: int = 96
-    seed: int = 0
-    device: str = "cpu"
-    dtype: str = "bfloat16"
-    threads: int = 2
-
-    def __post_init__(self) -> None:
-        if self.held_out in self.folds:
-            raise ListenEdgeError(f"held_out fold {self.held_out} is also trained on")
-        if self.dtype not in ("float32", "bfloat16"):
-            raise ListenEdgeError(f"dtype {self.dtype!r}, expected float32 or bfloat16")
-        if self.device == "cuda" and not torch.cuda.is_available():
-            raise ListenEdgeError("device cuda was asked for and torch finds no GPU; use cpu")
-        if self.vocabulary is None and not self.llm.endswith(".gguf"):
-            raise ListenEdgeError("llm is no GGUF: name its GGUF as vocabulary, for the tokeniser")
+_PHASES = {"warm": 0, "main": 1}  # for seeding
+_COLUMNS = (
+    TextColumn("{task.description}"),
+    BarColumn(),
+    MofNCompleteColumn(),
+    TimeRemainingColumn(),
+)
 
 
 def train(config: TrainConfig, out_dir: Path, prompt: Prompt = DEFAULT_PROMPT) -> float:
     """Train the adapter and write it to `out_dir`; go on where a killed run stopped.
 
     Returns:
-        AUROC on the held-out fold.
+        AUROC on the held-out splits.
 
     Raises:
-        ListenEdgeError: missing data, a folder of another run, no space left.
+        ListenEdgeError: missing data, a folder of another run, no space left, a loss that is not
+            finite (the last good checkpoint is kept).
     """
     torch.set_num_threads(config.threads)
     described = {**asdict(config), "prompt": prompt.to_json()}
     checkpoint.refuse_other_run(out_dir, described)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
+    accelerator = Accelerator(
+        cpu=config.device == "cpu", gradient_accumulation_steps=config.accumulate
     )
     vocabulary = Vocabulary(Path(config.vocabulary or config.llm))
-    console = Console(stderr=True)  # results own stdout
-    with vocabulary, Progress(*columns, console=console) as progress:
-        run = _Run(config, out_dir, prompt, vocabulary, progress)
-        checkpoint.write_config(out_dir, described)
+    console = Console(stderr=True, quiet=not accelerator.is_main_process)  # results own stdout
+    with vocabulary, Progress(*_COLUMNS, console=console) as progress:
+        run = _Run(config, out_dir, prompt, vocabulary, progress, accelerator)
+        if accelerator.is_main_process:
+            checkpoint.write_config(out_dir, described, run.trained)
+        run.start()
         run.warm_start()
         run.main()
-        checkpoint.save_adapter(out_dir, run.adapter)
+        if accelerator.is_main_process:
+            checkpoint.save_adapter(out_dir, run.adapter)
         return run.held_out_auroc
 
 
@@ -148,51 +89,64 @@ class _Run:
         prompt: Prompt,
         vocabulary: Vocabulary,
         progress: Progress,
+        accelerator: Accelerator,
     ) -> None:
         self._config, self._out_dir, self._progress = config, out_dir, progress
-        clips = read_esc50(Path(config.esc50))
-        clips += read_labelled(Path(config.extra)) if config.extra else []
-        encoder = WhisperTaps(load_whisper_encoder(config.whisper), config.taps)
-        self._scenes = draw_scenes(
-            clips, n_augmented=config.n_augmented, n_mixed=config.n_mixed, seed=config.seed
-        )
+        self._accelerator = accelerator
+        self._material = read_material(config)
+        encoder = WhisperTaps(load_whisper_encoder(config.whisper), config.taps, config.frame_pool)
         self._cache = TapCache(out_dir.parent / "taps", encoder, config.window_s)
-        self._cache.fill(self._scenes, config.device, progress)
-        trained = {*config.folds, ANY_FOLD}
-        self._train_rows = [k for k, scene in enumerate(self._scenes) if scene.fold in trained]
-        self._single_rows = [k for k in self._train_rows if len(self._scenes[k].labels) == 1]
-        held_out = [
-            k for k, s in enumerate(self._scenes) if s.fold == config.held_out and s.is_plain
-        ]
-        if not self._single_rows or not held_out:
-            raise ListenEdgeError(f"no clips of folds {config.folds} and {config.held_out}")
-        self._held_out_rows = held_out
-        self._labels = [s.placements[0].clip.label for s in self._scenes if s.is_plain]
+        with accelerator.main_process_first():
+            self._cache.fill(self._material.scenes, str(accelerator.device), progress)
 
-        llama = load_llama(config.llm).to(config.device, getattr(torch, config.dtype))
-        self.adapter = self._new_adapter(encoder.d_encoder, llama.config.hidden_size)
-        self._optimizer = self._new_optimizer(config.warm_lr)
-        self._targets = NameTargets(
-            {label: vocabulary.tokenize(f" {label},") for label in set(self._labels)},
-            llama.get_input_embeddings().weight,
+        llama = load_llama(config.llm).to(dtype=getattr(torch, config.dtype))
+        embedding = llama.get_input_embeddings().weight
+        adapter = _new_adapter(config, encoder.d_encoder, llama.config.hidden_size)
+        if config.init is not None:
+            checkpoint.copy_adapter(Path(config.init), adapter)
+        self._warm = WarmStart(
+            self._material.bank.facts,
+            vocabulary.tokenize,
+            embedding,
             config.n_query,
+            accelerator.device,
         )
-        self._packed = PackedQuestions(llama, vocabulary.tokenize, prompt)
+        self._llama = AudioLlama(
+            _placed(llama, config, accelerator.device), vocabulary.tokenize, prompt
+        )
+        self._adapter: torch.nn.Module = accelerator.prepare_model(adapter)
+        self.adapter = accelerator.unwrap_model(self._adapter)
+        self._optimizer = self._new_optimizer(config.warm_lr)
         done = checkpoint.load_checkpoint(out_dir, self.adapter, self._optimizer)
         self._done = done or checkpoint.Progress()
         self.held_out_auroc = math.nan
 
+    @property
+    def trained(self) -> dict[str, list[str]]:
+        """What the run trains on: labels of recordings, and every concept asked about."""
+        bank = self._material.bank
+        return {"labels": bank.labels, "concepts": bank.concepts()}
+
+    def start(self) -> None:
+        """Open the log, once the run's folder is there."""
+        done = {"warm": self._done.warm_step, "main": self._done.step}
+        self._log = RunLog(self._out_dir, done) if self._accelerator.is_main_process else None
+
     def warm_start(self) -> None:
-        config = self._config
+        """Pull the adapter's outputs to the names of what is heard; no step through the LLM."""
+        config, material = self._config, self._material
         task = self._progress.add_task("warm start", total=config.warm_steps)
         for step in range(self._done.warm_step, config.warm_steps):
-            rng = self._seed(_WARM, step)
-            rows = rng.choice(self._single_rows, config.warm_batch).tolist()
-            labels = [self._scenes[row].labels[0] for row in rows]
-            loss = self._targets.loss(self._embed(rows, rng), labels)
-            self._step(loss, config.warm_lr, step, config.warm_steps)
+            rng = self._seed("warm", step)
+            rows = rng.choice(material.single_rows, config.warm_batch).tolist()
+
+            def loss(part: Sequence[int], rng: np.random.Generator) -> Tensor:
+                labels = [material.scenes[row].labels[0] for row in part]
+                return self._warm.loss(self._embed(part, rng), labels)
+
+            value = self._step("warm", step, rows, loss)
             self._done = replace(self._done, warm_step=step + 1)
-            self._progress.update(task, completed=step + 1, description=f"warm start {loss:.3f}")
+            self._progress.update(task, completed=step + 1, description=f"warm start {value:.3f}")
             if (step + 1) % (10 * config.checkpoint_every) == 0:
                 self._save()
         if self._done.step == 0:
@@ -200,20 +154,19 @@ class _Run:
             self._save()
 
     def main(self) -> None:
+        """Train through the frozen LLM."""
         config = self._config
         task = self._progress.add_task("train", total=config.steps)
         smooth_loss = math.nan
         for step in range(self._done.step, config.steps):
-            rng = self._seed(_MAIN, step)
-            rows = rng.choice(self._train_rows, config.batch).tolist()
-            loss = self._question_loss(rows, rng)
-            self._step(loss, config.lr, step, config.steps)
+            rows = self._seed("main", step).choice(self._material.train_rows, config.batch).tolist()
+            value = self._step("main", step, rows, self._objective)
             self._done = replace(self._done, step=step + 1)
-            value = float(loss.detach())
             smooth_loss = value if math.isnan(smooth_loss) else 0.95 * smooth_loss + 0.05 * value
-            if (step + 1) % config.evaluate_every == 0 or step + 1 == config.steps:
-                self.held_out_auroc = self._evaluate()
-            if (step + 1) % config.checkpoint_every == 0 or step + 1 == config.steps:
+            is_last = step + 1 == config.steps
+            if (step + 1) % config.evaluate_every == 0 or is_last:
+                self._evaluate()
+            if (step + 1) % config.checkpoint_every == 0 or is_last:
                 self._save()
             self._progress.update(
                 task,
@@ -221,99 +174,124 @@ class _Run:
                 description=f"train loss {smooth_loss:.3f} held-out AUC {self.held_out_auroc:.3f}",
             )
         if math.isnan(self.held_out_auroc):
-            self.held_out_auroc = self._evaluate()
+            self._evaluate()
 
-    def _question_loss(self, rows: Sequence[int], rng: np.random.Generator) -> Tensor:
-        """Return the cross-entropy of yes against no, present and absent weighing the same."""
-        n_questions = self._config.n_questions
-        drawn = [
-            draw_questions(self._scenes[row].labels, self._labels, n_questions, rng) for row in rows
-        ]
-        margins = self._packed.margins(
-            self._embed(rows, rng), [[name for name, _ in asked] for asked in drawn]
+    def _objective(self, rows: Sequence[int], rng: np.random.Generator) -> Tensor:
+        config, material = self._config, self._material
+        embeddings = self._embed(rows, rng)
+        scenes = [material.scenes[row] for row in rows]
+        losses = []
+        if "yes_no" in config.objectives:
+            asked = [material.bank.draw(s.labels, config.n_questions, rng) for s in scenes]
+            losses.append(question_loss(self._llama, embeddings, asked))
+        if config.text_kinds:
+            texts = [material.texts.draw(s.labels, config.n_texts, rng) for s in scenes]
+            losses.append(text_loss(self._llama, embeddings, texts))
+        return torch.stack(losses).mean()
+
+    def _step(
+        self,
+        phase: str,
+        step: int,
+        rows: list[int],
+        loss_of: Callable[[Sequence[int], np.random.Generator], Tensor],
+    ) -> float:
+        """Take one optimiser step on this process's share of the rows; return the loss."""
+        config, accelerator = self._config, self._accelerator
+        n_steps, lr = (
+            (config.warm_steps, config.warm_lr) if phase == "warm" else (config.steps, config.lr)
         )
-        is_present, weights = [], []
-        for asked in drawn:
-            n_present = sum(present for _, present in asked)
-            for _, present in asked:
-                is_present.append(float(present))
-                weights.append(0.5 / (n_present if present else len(asked) - n_present))
-        return functional.binary_cross_entropy_with_logits(
-            margins,
-            torch.tensor(is_present, device=margins.device),
-            torch.tensor(weights, device=margins.device),
-            reduction="sum",
-        ) / len(rows)
+        warm_up = min(1.0, (step + 1) / max(1, min(config.warm_up, n_steps // 10)))
+        lr *= warm_up * (0.5 + 0.5 * math.cos(math.pi * step / n_steps))
+        for group in self._optimizer.param_groups:
+            group["lr"] = lr
+        share = rows[accelerator.process_index :: accelerator.num_processes]
+        started, n_tokens, value = time.perf_counter(), self._llama.n_tokens, 0.0
+        self._optimizer.zero_grad()
+        for number, part in enumerate(np.array_split(share, config.accumulate)):
+            with accelerator.accumulate(self._adapter):
+                rng = self._seed(phase, step, 1 + number)
+                loss = loss_of(part.tolist(), rng)
+                accelerator.backward(loss)
+                value += float(loss.detach()) / config.accumulate
+                if accelerator.sync_gradients:
+                    norm = accelerator.clip_grad_norm_(self._adapter.parameters(), config.clip_norm)
+                    self._refuse_divergence(phase, step, value, float(norm))
+                self._optimizer.step()
+        if self._log is not None:
+            seconds = time.perf_counter() - started
+            rate = (self._llama.n_tokens - n_tokens) / seconds
+            self._log.write(phase, step + 1, loss=value, lr=lr, tokens_per_s=rate, seconds=seconds)
+        return value
 
-    def _evaluate(self) -> float:
-        """Return the AUROC of plain held-out scenes, one present and three absent each."""
-        config = self._config
-        rng = np.random.default_rng((config.seed, _HELD_OUT))
-        n_rows = min(config.n_held_out, len(self._held_out_rows))
-        rows = rng.choice(self._held_out_rows, n_rows, replace=False).tolist()
-        held_labels = sorted({self._scenes[row].labels[0] for row in self._held_out_rows})
-        margins: list[float] = []
-        is_present: list[bool] = []
+    def _refuse_divergence(self, phase: str, step: int, loss: float, norm: float) -> None:
+        if math.isfinite(loss) and math.isfinite(norm):
+            return
+        kept = f"{self._done.warm_step} + {self._done.step}"
+        raise ListenEdgeError(
+            f"{self._out_dir}: loss {loss}, gradient norm {norm} at {phase} step {step + 1}; "
+            f"training has diverged after {kept} good steps, the last checkpoint is kept; "
+            "start another run with a lower lr or warm_lr"
+        )
+
+    def _evaluate(self) -> None:
         self.adapter.eval()
-        for start in range(0, len(rows), config.batch):
-            asked = []
-            batch = rows[start : start + config.batch]
-            for row in batch:
-                label = self._scenes[row].labels[0]
-                absent = [other for other in held_labels if not may_be_confused(label, other)]
-                drawn = rng.choice(absent, min(3, len(absent)), replace=False).tolist()
-                asked.append([label, *drawn])
-                is_present += [True] + [False] * len(drawn)
-            with torch.no_grad():
-                batch_margins = self._packed.margins(
-                    self.adapter(self._cache.taps(batch).to(config.device)),
-                    asked,
-                )
-            margins += batch_margins.tolist()
-        return auroc(np.array(is_present), np.array(margins))
+        self.held_out_auroc = held_out_auroc(
+            self._llama, self.adapter, self._cache, self._material, self._config
+        )
+        if self._log is not None:
+            self._log.write("main", self._done.step, held_out_auroc=self.held_out_auroc)
 
     def _embed(self, rows: Sequence[int], rng: np.random.Generator) -> Tensor:
-        self.adapter.train()
+        self._adapter.train()
         taps = self._cache.taps(rows)
         n_frames = taps.shape[2]
         kept = rng.permutation(n_frames)[: max(1, round(self._config.frames_kept * n_frames))]
-        embeddings: Tensor = self.adapter(taps[:, :, np.sort(kept)].to(self._config.device))
+        device = self._accelerator.device
+        embeddings: Tensor = self._adapter(taps[:, :, np.sort(kept)].to(device))
         return embeddings
 
-    def _step(self, loss: Tensor, lr: float, step: int, n_steps: int) -> None:
-        warm_up = min(1.0, (step + 1) / max(1, min(50, n_steps // 10)))
-        for group in self._optimizer.param_groups:
-            group["lr"] = lr * warm_up * (0.5 + 0.5 * math.cos(math.pi * step / n_steps))
-        self._optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.adapter.parameters(), self._config.clip_norm)
-        self._optimizer.step()
-
-    def _seed(self, phase: int, step: int) -> np.random.Generator:
-        torch.manual_seed(hash((self._config.seed, phase, step)) % 2**31)  # dropout
-        return np.random.default_rng((self._config.seed, phase, step))
+    def _seed(self, phase: str, step: int, part: int = 0) -> np.random.Generator:
+        """Seed dropout and return a generator; part 0 draws the batch, alike in all processes."""
+        place = (part, self._accelerator.process_index) if part else (0, 0)
+        key = (self._config.seed, _PHASES[phase], step, *place)
+        torch.manual_seed(hash(key) % 2**31)
+        return np.random.default_rng(key)
 
     def _save(self) -> None:
-        checkpoint.save_checkpoint(self._out_dir, self.adapter, self._optimizer, self._done)
+        if self._accelerator.is_main_process:
+            checkpoint.save_checkpoint(self._out_dir, self.adapter, self._optimizer, self._done)
 
-    def _new_adapter(self, d_encoder: int, n_embd: int) -> Adapter:
-        config = self._config
-        torch.manual_seed(config.seed)
-        return Adapter(
-            AdapterConfig(
-                taps=config.taps,
-                d_encoder=d_encoder,
-                n_embd=n_embd,
-                n_query=config.n_query,
-                d_qformer=config.d_qformer,
-                n_layers=config.n_layers,
-            )
-        ).to(config.device)
-
-    def _new_optimizer(self, lr: float) -> torch.optim.AdamW:
-        return torch.optim.AdamW(
+    def _new_optimizer(self, lr: float) -> torch.optim.Optimizer:
+        optimizer = torch.optim.AdamW(
             self.adapter.parameters(),
             lr=lr,
             betas=(0.9, 0.98),
             weight_decay=self._config.weight_decay,
         )
+        return self._accelerator.prepare_optimizer(optimizer)  # type: ignore[no-any-return]
+
+
+def _new_adapter(config: TrainConfig, d_encoder: int, n_embd: int) -> Adapter:
+    torch.manual_seed(config.seed)
+    return Adapter(
+        AdapterConfig(
+            taps=config.taps,
+            d_encoder=d_encoder,
+            n_embd=n_embd,
+            n_query=config.n_query,
+            d_qformer=config.d_qformer,
+            n_heads=config.n_heads,
+            n_layers=config.n_layers,
+            dropout=config.dropout,
+        )
+    )
+
+
+def _placed(llama: LlamaForCausalLM, config: TrainConfig, device: torch.device) -> LlamaForCausalLM:
+    """Move the LLM to the device; with shard_llm each process keeps a share of every layer."""
+    if not config.shard_llm:
+        return llama.to(device)
+    for layer in llama.model.layers:
+        fully_shard(layer)
+    return llama.to(device)

@@ -1,40 +1,40 @@
-"""Scenes: one or two clips placed in a window, and the cache of their encoder taps.
+"""Scenes: recordings placed in a window as a cheap microphone in some room would hear them.
 
 Everything random is drawn once from a seed, before any audio is read, so a scene's features can be
-cached on disk and a run can be repeated. The Whisper encoder is frozen: each scene goes through it
-once, ever.
+cached on disk (train/tap_cache.py) and a run can be repeated.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from rich.progress import Progress
 
 from listen_edge.audio import read_audio
-from listen_edge.errors import ListenEdgeError
+from listen_edge.evaluation.far_field import noise, room_bank
 from listen_edge.log_mel import SAMPLE_RATE
-from listen_edge.train.backbones import WhisperTaps
-from listen_edge.train.concepts import may_be_confused
-from listen_edge.train.datasets import ANY_FOLD, Clip
+from listen_edge.train.augmentation import Recording, apply, draw_recording
+from listen_edge.train.datasets import Row
 
-_SHARD = 256  # scenes per cache file
+_LOUDEST_S = 0.5  # the part of a recording that a scene may not cut off
+_N_ROOMS = 96
 
 
 @dataclass(frozen=True)
 class Placement:
-    """A clip in a scene: `shift` in [0, 1] of the free room, gain in dB."""
+    """A recording in a scene.
 
-    clip: Clip
-    shift: float = 0.0
+    Attributes:
+        row: the recording.
+        shift: where in the window its loudest half second lies, in [0, 1] of the window, so that
+            sounds also begin or end there; None places its start at the window's start.
+        gain_db: its gain.
+    """
+
+    row: Row
+    shift: float | None = None
     gain_db: float = 0.0
 
 
@@ -43,172 +43,109 @@ class Scene:
     """What a training window holds; no placement at all is a window of noise alone.
 
     Attributes:
-        placements: clips mixed together.
-        noise_db: level of added pink noise in dBFS, None for none.
-        seed: of the noise.
+        placements: recordings mixed together.
+        recording: how the mixture is recorded: room, noise, microphone; None as it is.
+        noise_db: level in dBFS of a window that holds noise alone.
+        seed: of that noise.
     """
 
     placements: tuple[Placement, ...]
+    recording: Recording | None = None
     noise_db: float | None = None
     seed: int = 0
 
     @property
     def labels(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(placement.clip.label for placement in self.placements))
+        tags = [tag for placement in self.placements for tag in placement.row.tags]
+        return tuple(dict.fromkeys(tags))
 
     @property
-    def fold(self) -> int:
-        return max((placement.clip.fold for placement in self.placements), default=ANY_FOLD)
+    def splits(self) -> frozenset[str]:
+        return frozenset(placement.row.split for placement in self.placements)
 
     @property
     def is_plain(self) -> bool:
-        """One clip as it was recorded: what evaluation asks about."""
-        return self.noise_db is None and self.placements == (Placement(self.placements[0].clip),)
+        """One recording as it is: what evaluation asks about."""
+        plain = [Placement(placement.row) for placement in self.placements[:1]]
+        return self.recording is None and self.noise_db is None and plain == [*self.placements]
 
 
-def draw_scenes(clips: Sequence[Clip], *, n_augmented: int, n_mixed: int, seed: int) -> list[Scene]:
-    """Return every clip plain, then augmented, mixed and noise-only scenes.
+def draw_scenes(
+    rows: Sequence[Row],
+    *,
+    n_augmented: int,
+    n_mixed: int,
+    seed: int,
+    may_mix: Callable[[str, str], bool],
+) -> list[Scene]:
+    """Return every recording plain, then augmented, mixed and noise-only scenes.
 
     Args:
-        clips: of all folds; two clips are mixed only within a fold (or with a clip of no fold).
-        n_augmented: scenes per clip with gain, shift and noise drawn at random.
-        n_mixed: scenes of two clips, and a twentieth as many of noise alone.
+        rows: of all splits; two are mixed unless they are of different folds.
+        n_augmented: scenes per recording with gain, shift, room, noise and microphone at random.
+        n_mixed: scenes of two recordings, and a twentieth as many of noise alone.
         seed: of all draws.
+        may_mix: tells of two tags whether they may be heard together without confusion.
     """
     rng = np.random.default_rng(seed)
+    rooms = room_bank(_N_ROOMS, seed)
 
-    def place(clip: Clip) -> Placement:
-        return Placement(clip, float(rng.uniform()), float(rng.uniform(-18, 6)))
+    def scene(*rows: Row) -> Scene:
+        placements = tuple(
+            Placement(row, float(rng.uniform()), float(rng.uniform(-12, 6))) for row in rows
+        )
+        return Scene(placements, draw_recording(rng, rooms))
 
-    def noise_db() -> float | None:
-        return float(rng.uniform(-70, -35)) if rng.uniform() < 0.5 else None
-
-    def next_seed() -> int:
-        return int(rng.integers(2**31))
-
-    scenes = [Scene((Placement(clip),)) for clip in clips]
+    scenes = [Scene((Placement(row),)) for row in rows]
     for _ in range(n_augmented):
-        scenes += [Scene((place(clip),), noise_db(), next_seed()) for clip in clips]
-    while n_mixed > 0:
-        first, second = (clips[int(k)] for k in rng.integers(len(clips), size=2))
-        same_fold = first.fold == second.fold or ANY_FOLD in (first.fold, second.fold)
-        if same_fold and not may_be_confused(first.label, second.label):
-            scenes.append(Scene((place(first), place(second)), noise_db(), next_seed()))
-            n_mixed -= 1
-            if n_mixed % 20 == 0:
-                scenes.append(Scene((), float(rng.uniform(-75, -25)), next_seed()))
+        scenes += [scene(row) for row in rows]
+    n_drawn = 0
+    while n_drawn < n_mixed:
+        first, second = (rows[int(k)] for k in rng.integers(len(rows), size=2))
+        if _may_share(first, second) and all(
+            may_mix(a, b) for a in first.tags for b in second.tags
+        ):
+            scenes.append(scene(first, second))
+            n_drawn += 1
+            if n_drawn % 20 == 0:
+                noise_seed = int(rng.integers(2**31))
+                scenes.append(Scene((), None, float(rng.uniform(-75, -25)), noise_seed))
     return scenes
 
 
+def _may_share(first: Row, second: Row) -> bool:
+    """Tell whether a scene of both can be trained on where one of the folds is held out."""
+    is_folds = first.split.startswith("fold") and second.split.startswith("fold")
+    return first.split == second.split or not is_folds
+
+
 def render(scene: Scene, n_samples: int) -> NDArray[np.float32]:
-    """Return the scene's samples, shape (n_samples,)."""
+    """Return the scene's samples, shape (n_samples,).
+
+    Raises:
+        AudioError: a recording cannot be read.
+    """
     window = np.zeros(n_samples, np.float32)
     for placement in scene.placements:
-        samples = read_audio(placement.clip.path)
-        room = n_samples - len(samples)
-        if room >= 0:
-            start = int(placement.shift * room)
-            target = window[start : start + len(samples)]
-        else:
-            samples = samples[int(placement.shift * -room) :][:n_samples]
-            target = window
-        target += samples * np.float32(10 ** (placement.gain_db / 20))
+        samples = read_audio(placement.row.path)
+        start = 0 if placement.shift is None else _start(samples, placement.shift, n_samples)
+        heard = samples[max(0, -start) :][: n_samples - max(0, start)]
+        window[max(0, start) :][: len(heard)] += heard * np.float32(10 ** (placement.gain_db / 20))
+    if scene.recording is not None:
+        window = apply(scene.recording, window)
     if scene.noise_db is not None:
-        window += _pink_noise(n_samples, scene.noise_db, scene.seed)
+        slope_db = float(np.random.default_rng(scene.seed).uniform(-6, 0))  # white to brown
+        level = np.float32(10 ** (scene.noise_db / 20))
+        window += level * noise(n_samples, slope_db, scene.seed)
     return np.clip(window, -1, 1)
 
 
-def _pink_noise(n_samples: int, level_db: float, seed: int) -> NDArray[np.float32]:
-    """Return noise whose spectrum falls by a random 0 to 6 dB per octave (white to brown)."""
-    rng = np.random.default_rng(seed)
-    spectrum = np.fft.rfft(rng.standard_normal(n_samples))
-    exponent = rng.uniform(0, 1)
-    spectrum /= np.maximum(np.arange(len(spectrum)), 10) ** exponent
-    noise = np.fft.irfft(spectrum, n_samples)
-    noise *= 10 ** (level_db / 20) / np.sqrt(np.mean(noise**2))
-    return noise.astype(np.float32)
-
-
-class TapCache:
-    """Encoder taps of all scenes as float16 on disk, read by row.
-
-    Files are named after a hash of everything they depend on (weights, taps, window, scene, the
-    clips' sizes), written to a temporary name and renamed: a run that was killed goes on where it
-    stopped.
-    """
-
-    def __init__(self, folder: Path, encoder: WhisperTaps, window_s: float) -> None:
-        self._folder = folder
-        self._encoder = encoder
-        self._n_samples = round(window_s * SAMPLE_RATE)
-        digest = hashlib.sha256(f"{encoder.taps} {window_s}".encode())
-        for parameter in encoder.parameters():
-            digest.update(parameter.detach().numpy().tobytes())
-        self._weights_hash = digest.hexdigest()
-        self._shards: list[NDArray[np.float16]] = []
-
-    def fill(self, scenes: Sequence[Scene], device: str, progress: Progress) -> None:
-        """Encode the scenes that are not on disk yet and map all of them.
-
-        Raises:
-            ListenEdgeError: the cache cannot be written.
-        """
-        task = progress.add_task("encode", total=len(scenes))
-        encoder = self._encoder.to(device)
-        self._shards = []
-        for start in range(0, len(scenes), _SHARD):
-            shard = scenes[start : start + _SHARD]
-            path = self._folder / f"{self._key(shard)}.npy"
-            if not path.is_file():
-                taps = np.concatenate([self._encode(encoder, s, device) for s in _batches(shard)])
-                _save(path, taps)
-            self._shards.append(np.load(path, mmap_mode="r"))
-            progress.advance(task, len(shard))
-        encoder.to("cpu")
-        progress.remove_task(task)
-
-    def taps(self, rows: Sequence[int]) -> torch.Tensor:
-        """Return (len(rows), n_taps, n_frames, d_encoder) float32."""
-        return torch.from_numpy(
-            np.stack([self._shards[row // _SHARD][row % _SHARD] for row in rows]).astype(np.float32)
-        )
-
-    def _encode(
-        self, encoder: WhisperTaps, scenes: Sequence[Scene], device: str
-    ) -> NDArray[np.float16]:
-        samples = np.stack([render(scene, self._n_samples) for scene in scenes])
-        with torch.inference_mode():
-            taps: torch.Tensor = encoder(torch.from_numpy(samples).to(device))
-        return np.asarray(taps.to(torch.float16).cpu().numpy())
-
-    def _key(self, scenes: Sequence[Scene]) -> str:
-        described = json.dumps(
-            [
-                [
-                    [[p.clip.path.name, p.clip.path.stat().st_size, p.shift, p.gain_db]
-                     for p in scene.placements],
-                    scene.noise_db,
-                    scene.seed,
-                ]
-                for scene in scenes
-            ]
-        )  # fmt: skip
-        return hashlib.sha256((self._weights_hash + described).encode()).hexdigest()[:32]
-
-
-def _save(path: Path, taps: NDArray[np.float16]) -> None:
-    temporary = path.with_suffix(f".{os.getpid()}.npy")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        np.save(temporary, taps)
-        temporary.rename(path)
-    except OSError as err:
-        temporary.unlink(missing_ok=True)
-        raise ListenEdgeError(
-            f"{path.parent}: encoder taps cannot be written ({err.strerror or err}); "
-            "free some space or choose another --out"
-        ) from err
-
-
-def _batches(scenes: Sequence[Scene], size: int = 4) -> list[Sequence[Scene]]:
-    return [scenes[k : k + size] for k in range(0, len(scenes), size)]
+def _start(samples: NDArray[np.float32], shift: float, n_samples: int) -> int:
+    """Return where the recording starts, its loudest half second at `shift` of the window."""
+    n_loudest = round(_LOUDEST_S * SAMPLE_RATE)
+    energy = np.cumsum(np.square(np.append(0, samples), dtype=np.float64))
+    if len(samples) <= n_loudest:
+        loudest, n_loudest = 0, len(samples)
+    else:
+        loudest = int(np.argmax(energy[n_loudest:] - energy[:-n_loudest]))
+    return round(shift * max(0, n_samples - n_loudest)) - loudest
