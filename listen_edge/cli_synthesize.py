@@ -11,8 +11,8 @@ import click
 from listen_edge.errors import ListenEdgeError
 
 if TYPE_CHECKING:
-    from listen_edge.train.assignments import SynthesisConfig
-    from listen_edge.train.writers import Writer
+    from listen_edge.train.texts.assignments import SynthesisConfig
+    from listen_edge.train.texts.writers import Writer
 
 PATH = click.Path(path_type=Path)
 KINDS = ["positive", "negative", "combined", "yes_no", "synonym", "hypernym"]
@@ -53,8 +53,8 @@ def synthesize(
     again, a run goes on where it was and ends with the same bytes.
     """
     from listen_edge.ontology import Ontology
-    from listen_edge.train.synthesis import read_rows
-    from listen_edge.train.synthesis import synthesize as run
+    from listen_edge.train.texts.synthesis import read_rows
+    from listen_edge.train.texts.synthesis import synthesize as run
 
     config = _config(**options)
     rows, known = read_rows(data), Ontology.read(ontology)
@@ -89,7 +89,7 @@ def _config(
     import json
     from dataclasses import fields
 
-    from listen_edge.train.assignments import SynthesisConfig
+    from listen_edge.train.texts.assignments import SynthesisConfig
 
     try:
         further = json.loads(more)
@@ -118,12 +118,12 @@ def _writer(
     if [llm is not None, server is not None, templates_only].count(True) != 1:
         raise click.UsageError("give one of --llm, --server and --templates-only")
     if llm is not None:
-        from listen_edge.train.writers import gguf_writer
+        from listen_edge.train.texts.writers import gguf_writer
 
         return gguf_writer(llm, config, threads), f"gguf:{llm.name}"
     if server is not None:
         from listen_edge.chat import ChatEndpoint
-        from listen_edge.train.writers import server_writer
+        from listen_edge.train.texts.writers import server_writer
 
         if model is None:
             raise click.UsageError("--server needs --model")

@@ -41,7 +41,8 @@ def siren(tiny_folder: Path) -> Path:
 def test_help_is_quick_to_read_and_imports_nothing_heavy() -> None:
     done = run("--help")
     assert done.returncode == 0
-    for command in ("ask", "bench", "devices", "doctor", "mic", "replay", "train", "tune"):
+    for command in ("ask", "alarms", "bench", "devices", "doctor", "eval", "mic", "replay",
+                    "synthesize", "train", "tune"):  # fmt: skip
         assert f"\n  {command} " in done.stdout
     code = "import sys, listen_edge.cli; print(sorted(sys.modules))"
     modules = subprocess.run(
@@ -239,7 +240,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(
 
     small = {"window_s": 1.0, "n_mixed": 0, "warm_steps": 2, "steps": 2, "taps": [1, 2]}
     done = run(
-        "train", "--whisper", whisper_checkpoint, "--llm", llama_gguf, "--esc50", esc50_folder,
+        "train", "--whisper", whisper_checkpoint, "--llm", llama_gguf, "--data", f"esc50:{esc50_folder}",
         "--out", tmp_path / "run", "--config", json.dumps(small),
         preexec_fn=limit,
     )  # fmt: skip
@@ -267,7 +268,7 @@ def test_a_full_disk_leaves_no_half_written_llm(tmp_path: Path) -> None:
 def test_a_run_that_cannot_start_leaves_nothing(tmp_path: Path) -> None:
     """Else the corrected command would be told that the folder holds another run."""
     done = run(
-        "train", "--whisper", "base", "--llm", tmp_path / "missing.gguf", "--esc50", tmp_path,
+        "train", "--whisper", "base", "--llm", tmp_path / "missing.gguf", "--data", f"esc50:{tmp_path}",
         "--out", tmp_path / "run",
     )  # fmt: skip
     assert done.returncode == 1 and "missing.gguf" in done.stderr.splitlines()[-1]
@@ -276,7 +277,7 @@ def test_a_run_that_cannot_start_leaves_nothing(tmp_path: Path) -> None:
 
 def test_unknown_fields_of_a_config_are_refused(tmp_path: Path) -> None:
     done = run(
-        "train", "--whisper", "base", "--llm", "x.gguf", "--esc50", tmp_path,
+        "train", "--whisper", "base", "--llm", "x.gguf", "--data", f"esc50:{tmp_path}",
         "--out", tmp_path / "run", "--config", '{"learning_rate": 1}',
     )  # fmt: skip
     assert done.returncode == 1

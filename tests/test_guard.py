@@ -9,9 +9,9 @@ import pytest
 
 from listen_edge.chat import Completion
 from listen_edge.ontology import Ontology
-from listen_edge.train.assignments import KINDS, Assignment, SynthesisConfig, plan
 from listen_edge.train.datasets import Row
-from listen_edge.train.guard import (
+from listen_edge.train.texts.assignments import KINDS, Assignment, SynthesisConfig, plan
+from listen_edge.train.texts.guard import (
     CLAIMS_ABSENT,
     DENIES_PRESENT,
     EMPTY,
@@ -22,8 +22,8 @@ from listen_edge.train.guard import (
     clauses,
     refusal,
 )
-from listen_edge.train.knowledge import Knowledge, stem
-from listen_edge.train.wording import messages, template_text
+from listen_edge.train.texts.knowledge import Knowledge, stem
+from listen_edge.train.texts.wording import messages, template_text
 from tests.small_ontology import write_ontology
 
 LABELS = ("dog", "train", "violin", "crying baby", "siren", "rain", "church bells", "mouse click")

@@ -8,7 +8,7 @@ import pytest
 
 from listen_edge.errors import ListenEdgeError
 from listen_edge.ontology import Ontology, name_key
-from listen_edge.train.templates import Facts, facts_of
+from listen_edge.train.texts.templates import Facts, facts_of
 from tests.small_ontology import write_ontology
 
 

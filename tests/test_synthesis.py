@@ -15,11 +15,11 @@ from listen_edge.chat import ChatEndpoint, Completion, EndpointError
 from listen_edge.cli_synthesize import synthesize as command
 from listen_edge.errors import BundleError, ListenEdgeError
 from listen_edge.ontology import Ontology
-from listen_edge.train.assignments import KINDS, SynthesisConfig, plan
 from listen_edge.train.datasets import Row
-from listen_edge.train.knowledge import Knowledge
-from listen_edge.train.synthesis import read_rows, synthesize
-from listen_edge.train.writers import Writer, gguf_writer, server_writer
+from listen_edge.train.texts.assignments import KINDS, SynthesisConfig, plan
+from listen_edge.train.texts.knowledge import Knowledge
+from listen_edge.train.texts.synthesis import read_rows, synthesize
+from listen_edge.train.texts.writers import Writer, gguf_writer, server_writer
 from tests.chat_server import Behaviour, Reply, chat_server, obedient, said
 from tests.small_ontology import write_ontology
 

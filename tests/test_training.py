@@ -24,12 +24,13 @@ from listen_edge.train.backbones import WhisperTaps, load_llama, load_whisper_en
 from listen_edge.train.config import PRESETS, TrainConfig
 from listen_edge.train.datasets import Row, read_dataset
 from listen_edge.train.loop import train
-from listen_edge.train.material import Texts, read_material
+from listen_edge.train.material import read_material
 from listen_edge.train.questions import QuestionBank
 from listen_edge.train.report import draw_report
 from listen_edge.train.run_log import read_log
 from listen_edge.train.scenes import Placement, Scene, draw_scenes, render
-from listen_edge.train.templates import Facts
+from listen_edge.train.texts.library import TextLibrary
+from listen_edge.train.texts.templates import Facts
 
 
 @pytest.fixture()
@@ -264,7 +265,7 @@ def test_unreadable_recordings_are_left_out_counted_and_named(
 
 def _write_texts(folder: Path) -> Path:
     lines = [
-        {"tags": [name], "kind": kind, "prompt": "Replay.", "text": f"{kind} {name}."}
+        {"tags": [name], "path": "", "kind": kind, "prompt": "Replay.", "text": f"{kind} {name}."}
         for name in ("hum", "beep", "hiss")
         for kind in ("positive", "negative")
     ]
@@ -273,18 +274,35 @@ def _write_texts(folder: Path) -> Path:
     return folder
 
 
+def _scene(*tags: str, name: str = "a.wav") -> Scene:
+    return Scene((Placement(Row(Path(name), tags)),))
+
+
 def test_texts_are_drawn_by_tags_kind_after_kind(tmp_path: Path) -> None:
-    texts = Texts(_write_texts(tmp_path / "texts"), ("positive", "negative"), ("beep",))
+    texts = TextLibrary(_write_texts(tmp_path / "texts"), ("positive", "negative"), ("beep",))
     rng = np.random.default_rng(0)
-    drawn = texts.draw(["hum"], 2, rng)
+    drawn = texts.draw(_scene("hum"), 2, rng)
     assert sorted(drawn) == [("Replay.", "negative hum."), ("Replay.", "positive hum.")]
-    assert texts.draw(["beep"], 2, rng) == []
-    assert texts.draw(["hum", "hiss"], 2, rng) == []
+    assert texts.draw(_scene("beep"), 2, rng) == []
+    assert texts.draw(_scene("hum", "hiss"), 2, rng) == []
     with pytest.raises(ListenEdgeError, match="no shards"):
-        Texts(tmp_path, ("positive",))
+        TextLibrary(tmp_path, ("positive",))
     (tmp_path / "texts/1.jsonl").write_text('{"tags": ["hum"]}\n')
     with pytest.raises(ListenEdgeError, match=r"1\.jsonl:1: not a line of listen-edge synthesize"):
-        Texts(tmp_path / "texts", ("positive",))
+        TextLibrary(tmp_path / "texts", ("positive",))
+
+
+def test_a_recording_without_tags_is_asked_what_was_written_about_it_alone(
+    config: TrainConfig, tmp_path: Path
+) -> None:
+    line = {"tags": [], "path": "audio/a.wav", "kind": "yes_no", "prompt": "Any rain?",
+            "text": "Yes.", "concept": "rain", "answer": "yes"}  # fmt: skip
+    (tmp_path / "0.jsonl").write_text(json.dumps(line) + "\n")
+    material = read_material(replace(config, texts=str(tmp_path)))
+    rng = np.random.default_rng(0)
+    assert material.questions(_scene(), 4, rng) == [("rain", True)]
+    assert material.questions(_scene(name="b.wav"), 4, rng) == []
+    assert {present for _, present in material.questions(Scene(()), 2, rng)} == {False}
 
 
 def test_texts_and_questions_are_learnt_together(

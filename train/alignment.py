@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from listen_edge.train.templates import Facts
+from listen_edge.train.texts.templates import Facts
 
 _COSINE_SCALE = 20.0
 _NORM_WEIGHT = 0.1

@@ -111,9 +111,7 @@ class _Run:
             config.n_query,
             accelerator.device,
         )
-        self._llama = AudioLlama(
-            _placed(llama, config, accelerator.device), vocabulary.tokenize, prompt
-        )
+        self._llama = AudioLlama(_placed(llama, config, accelerator), vocabulary.tokenize, prompt)
         self._adapter: torch.nn.Module = accelerator.prepare_model(adapter)
         self.adapter = accelerator.unwrap_model(self._adapter)
         self._optimizer = self._new_optimizer(config.warm_lr)
@@ -182,10 +180,10 @@ class _Run:
         scenes = [material.scenes[row] for row in rows]
         losses = []
         if "yes_no" in config.objectives:
-            asked = [material.bank.draw(s.labels, config.n_questions, rng) for s in scenes]
+            asked = [material.questions(s, config.n_questions, rng) for s in scenes]
             losses.append(question_loss(self._llama, embeddings, asked))
         if config.text_kinds:
-            texts = [material.texts.draw(s.labels, config.n_texts, rng) for s in scenes]
+            texts = [material.texts.draw(s, config.n_texts, rng) for s in scenes]
             losses.append(text_loss(self._llama, embeddings, texts))
         return torch.stack(losses).mean()
 
@@ -288,10 +286,11 @@ def _new_adapter(config: TrainConfig, d_encoder: int, n_embd: int) -> Adapter:
     )
 
 
-def _placed(llama: LlamaForCausalLM, config: TrainConfig, device: torch.device) -> LlamaForCausalLM:
+def _placed(
+    llama: LlamaForCausalLM, config: TrainConfig, accelerator: Accelerator
+) -> LlamaForCausalLM:
     """Move the LLM to the device; with shard_llm each process keeps a share of every layer."""
-    if not config.shard_llm:
-        return llama.to(device)
-    for layer in llama.model.layers:
-        fully_shard(layer)
-    return llama.to(device)
+    if config.shard_llm and accelerator.num_processes > 1:
+        for layer in llama.model.layers:
+            fully_shard(layer)
+    return llama.to(accelerator.device)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections import Counter
 from collections.abc import Sequence
@@ -19,7 +18,8 @@ from listen_edge.train.config import TrainConfig
 from listen_edge.train.datasets import read_dataset, readable
 from listen_edge.train.questions import QuestionBank
 from listen_edge.train.scenes import Scene, draw_scenes
-from listen_edge.train.templates import Facts, facts_of
+from listen_edge.train.texts.library import TextLibrary
+from listen_edge.train.texts.templates import Facts, facts_of
 
 logger = logging.getLogger(__name__)
 
@@ -42,55 +42,15 @@ class Material:
     single_rows: list[int]
     held_out_rows: list[int]
     bank: QuestionBank
-    texts: Texts
+    texts: TextLibrary
 
-
-class Texts:
-    """Synthesised texts by the tags they are about.
-
-    Args:
-        folder: shards of `listen-edge synthesize`, one JSON object a line; None for no texts.
-        kinds: which kinds of text are used.
-        left_out_labels: texts that name one of them are not used.
-
-    Raises:
-        ListenEdgeError: no shard there, or a line that is none of theirs.
-    """
-
-    def __init__(
-        self, folder: Path | None, kinds: Sequence[str], left_out_labels: Sequence[str] = ()
-    ) -> None:
-        self._kinds = tuple(kinds)
-        self._texts: dict[tuple[tuple[str, ...], str], list[tuple[str, str]]] = {}
-        if folder is None:
-            return
-        shards = sorted(folder.glob("*.jsonl"))
-        if not shards:
-            raise ListenEdgeError(f"{folder}: no shards (*.jsonl); run listen-edge synthesize")
-        for shard in shards:
-            for number, line in enumerate(shard.read_text().splitlines(), start=1):
-                try:
-                    text = json.loads(line)
-                    key = (tuple(sorted(text["tags"])), text["kind"])
-                    if not any(label in text["text"].lower() for label in left_out_labels):
-                        self._texts.setdefault(key, []).append((text["prompt"], text["text"]))
-                except (ValueError, KeyError, TypeError) as err:
-                    raise ListenEdgeError(
-                        f"{shard}:{number}: not a line of listen-edge synthesize ({err})"
-                    ) from err
-
-    def draw(
-        self, labels: Sequence[str], n_texts: int, rng: np.random.Generator
-    ) -> list[tuple[str, str]]:
-        """Return up to n_texts (instruction, answer) pairs about a scene, its kinds in turn."""
-        tags, drawn = tuple(sorted(labels)), []
-        first = int(rng.integers(len(self._kinds))) if self._kinds else 0
-        for k in range(n_texts):
-            kind = self._kinds[(first + k) % len(self._kinds)]
-            texts = self._texts.get((tags, kind))
-            if texts:
-                drawn.append(texts[int(rng.integers(len(texts)))])
-        return drawn
+    def questions(
+        self, scene: Scene, n_questions: int, rng: np.random.Generator
+    ) -> list[tuple[str, bool]]:
+        """Return (concept, is_present) pairs; of untagged recordings only what was written."""
+        if all(placement.row.tags for placement in scene.placements):
+            return self.bank.draw(scene.labels, n_questions, rng)
+        return self.texts.questions(scene, n_questions, rng)
 
 
 def read_material(config: TrainConfig) -> Material:
@@ -143,7 +103,7 @@ def read_material(config: TrainConfig) -> Material:
         single_rows=[k for k in train_rows if len(scenes[k].labels) == 1],
         held_out_rows=held_out_rows,
         bank=QuestionBank(counts, facts),
-        texts=Texts(
+        texts=TextLibrary(
             Path(config.texts) if config.texts else None,
             config.text_kinds,
             config.left_out_labels,

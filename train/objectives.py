@@ -24,11 +24,17 @@ def question_loss(
 ) -> Tensor:
     """Return the cross-entropy of yes against no, present and absent weighing the same in a scene.
 
+    Rows without questions are left out.
+
     Args:
         prefix_embeddings: (batch, n_query, n_embd).
         asked: per row (concept, is_present) pairs.
     """
-    margins = llama.margins(prefix_embeddings, [[name for name, _ in row] for row in asked])
+    rows = [k for k, row in enumerate(asked) if row]
+    if not rows:
+        return prefix_embeddings.sum() * 0
+    asked = [asked[k] for k in rows]
+    margins = llama.margins(prefix_embeddings[rows], [[name for name, _ in row] for row in asked])
     is_present, weights = [], []
     for row in asked:
         n_present = sum(present for _, present in row)

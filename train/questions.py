@@ -14,7 +14,7 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 
 from listen_edge.concepts import ESC50, may_be_confused
-from listen_edge.train.templates import Facts
+from listen_edge.train.texts.templates import Facts
 
 _OWN_NAME, _OTHER_NAME, _KIND = 0.5, 0.75, 0.9  # bounds of the draw; the rest is how it sounds
 _NEAR = 0.35  # share of absent questions that are near the sound

@@ -102,8 +102,11 @@ def draw_scenes(
     n_drawn = 0
     while n_drawn < n_mixed:
         first, second = (rows[int(k)] for k in rng.integers(len(rows), size=2))
-        if _may_share(first, second) and all(
-            may_mix(a, b) for a in first.tags for b in second.tags
+        if (
+            first.tags
+            and second.tags
+            and _may_share(first, second)
+            and all(may_mix(a, b) for a in first.tags for b in second.tags)
         ):
             scenes.append(scene(first, second))
             n_drawn += 1

@@ -1,8 +1,8 @@
 """Text about sounds that are there and sounds that are not, written by an LLM and guarded.
 
-Plans what is to be written (train/assignments.py), has it written (train/writers.py), refuses what
-is wrong (train/guard.py), and falls back on templates (train/wording.py). The result depends on the
-config, the data and the LLM alone: not on concurrency, nor on how often the run was stopped.
+Plans what is to be written (assignments.py), has it written (writers.py), refuses what is wrong
+(guard.py), and falls back on templates (wording.py). The result depends on the config, the data and
+the LLM alone: not on concurrency, nor on how often the run was stopped.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from typing import Any
 from listen_edge.chat import EndpointError
 from listen_edge.errors import ListenEdgeError
 from listen_edge.ontology import Ontology
-from listen_edge.train.assignments import (
+from listen_edge.train.datasets import Row, read_dataset
+from listen_edge.train.texts.assignments import (
     QUESTION_KINDS,
     Assignment,
     SynthesisConfig,
     digest,
     plan,
 )
-from listen_edge.train.datasets import Row, read_dataset
-from listen_edge.train.guard import EMPTY, refusal
-from listen_edge.train.knowledge import Knowledge
-from listen_edge.train.shards import (
+from listen_edge.train.texts.guard import EMPTY, refusal
+from listen_edge.train.texts.knowledge import Knowledge
+from listen_edge.train.texts.shards import (
     add_to_journal,
     finish_shard,
     journal_path,
@@ -38,8 +38,8 @@ from listen_edge.train.shards import (
     shard_path,
     write_report,
 )
-from listen_edge.train.wording import messages, seed_prompt, template_text
-from listen_edge.train.writers import Writer
+from listen_edge.train.texts.wording import messages, seed_prompt, template_text
+from listen_edge.train.texts.writers import Writer
 
 VERSION = 1  # of a line
 _MOST_SILENT = 20  # texts in a row for which the LLM wrote nothing at all: it is broken

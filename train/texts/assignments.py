@@ -15,8 +15,8 @@ from dataclasses import asdict, dataclass, field, replace
 
 from listen_edge.errors import ListenEdgeError
 from listen_edge.train.datasets import Row
-from listen_edge.train.knowledge import Knowledge
-from listen_edge.train.templates import Facts
+from listen_edge.train.texts.knowledge import Knowledge
+from listen_edge.train.texts.templates import Facts
 
 KINDS = ("positive", "negative", "combined", "yes_no", "synonym", "hypernym")
 QUESTION_KINDS = ("yes_no", "synonym", "hypernym")

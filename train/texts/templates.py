@@ -1,6 +1,6 @@
 """What is known of a label without any LLM: its other names, the kinds it belongs to, its sound.
 
-Three sources, in this order: listen_edge.concepts, the tables of train/lexicon.py, the AudioSet
+Three sources, in this order: listen_edge.concepts, the tables of lexicon.py, the AudioSet
 ontology. The tables go by words, so that "wolves howling" is found by "wolf" and a label never seen
 before still by its noun: the longest phrase counts, and the earlier of two equally long ones.
 """
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from listen_edge.concepts import names_of
 from listen_edge.ontology import Ontology, name_key
-from listen_edge.train.lexicon import (
+from listen_edge.train.texts.lexicon import (
     KINDS,
     KINDS_ABOVE,
     OTHER_NAMES,

@@ -13,7 +13,7 @@ from typing import Any
 
 from listen_edge.chat import ChatEndpoint, Completion
 from listen_edge.errors import BundleError
-from listen_edge.train.assignments import SynthesisConfig
+from listen_edge.train.texts.assignments import SynthesisConfig
 
 Writer = Callable[[list[dict[str, Any]], int], Completion]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from listen_edge.errors import ListenEdgeError
-from listen_edge.train.assignments import Assignment
+from listen_edge.train.texts.assignments import Assignment
 
 CONFIG_FILE = "config.json"
 REPORT_FILE = "report.json"

@@ -10,8 +10,8 @@ import re
 from collections import Counter
 
 from listen_edge.chat import Completion
-from listen_edge.train.assignments import QUESTION_KINDS, Assignment
-from listen_edge.train.knowledge import Knowledge, stems
+from listen_edge.train.texts.assignments import QUESTION_KINDS, Assignment
+from listen_edge.train.texts.knowledge import Knowledge, stems
 
 # why a text may be refused; an endpoint that gives only the first of them is broken
 EMPTY, TRUNCATED, REPETITIVE = "empty", "truncated", "repetitive"

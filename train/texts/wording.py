@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import random
 
-from listen_edge.train.assignments import QUESTION_KINDS, Assignment
-from listen_edge.train.knowledge import Knowledge
+from listen_edge.train.texts.assignments import QUESTION_KINDS, Assignment
+from listen_edge.train.texts.knowledge import Knowledge
 
 # what training asks before the text; a question asks for itself
 SEED_PROMPTS: dict[str, tuple[str, ...]] = {
