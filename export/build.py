@@ -64,6 +64,8 @@ class BundleConfig:
         esc50: folder of ESC-50, for parity and calibration.
         held_out: fold that the run has not trained on: parity is measured there.
         calibration: bundle whose calibration is carried over; None fits one on held_out.
+        reported: another fold that the run has not trained on, whose figures the manifest states;
+            None reports held_out, if no calibration has been fitted on it.
         examples: recordings to put into the bundle.
         example_questions: asked of every example for `bundle verify --run`.
         about: names, sources and licences of the parts, for people.
@@ -79,6 +81,7 @@ class BundleConfig:
     gguf_quantization: str = "q4_1"
     quantization: str = "q8_0"
     calibration: Path | None = None
+    reported: int | None = None
     examples: tuple[Path, ...] = ()
     example_questions: tuple[str, ...] = ()
     documents: tuple[Path, ...] = ()
@@ -120,8 +123,10 @@ def export_bundle(run_dir: Path, target: Path, config: BundleConfig) -> None:
         logger.info("calibrating")
         raw["calibration"] = _calibration(folder, config, clips).to_json()
         write_manifest(folder, raw)
-        if config.calibration is not None:  # else the held-out fold has been fitted on
-            logger.info("evaluating")
+        if config.reported is not None:
+            clips = clips_of_folds(config.esc50, [config.reported])
+        if config.reported is not None or config.calibration is not None:
+            logger.info("evaluating")  # never on what the calibration has been fitted on
             raw["eval"] = _evaluate(folder, config, clips)
         _write_expected(folder, config)
         raw["files"].append(describe_file(folder, EXPECTED, "expected"))

@@ -156,6 +156,9 @@ def export_llm(gguf: Path, out: Path, quantization: str, threads: int) -> None:
 @click.option("--type", "quantization", default="q8_0", help="Quantisation it runs as.")
 @click.option("--esc50", required=True, type=PATH, help="Folder of ESC-50.")
 @click.option("--held-out", required=True, type=click.IntRange(1, 5), help="Fold not trained on.")
+@click.option(
+    "--report-fold", "reported", type=click.IntRange(1, 5), help="Another one, for the figures."
+)
 @click.option("--calibration", type=PATH, help="Bundle to take it from.  [default: fit it]")
 @click.option("--example", "examples", multiple=True, type=PATH, help="Recording; repeatable.")
 @click.option("--example-question", "example_questions", multiple=True)

@@ -240,8 +240,8 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(
 
     small = {"window_s": 1.0, "n_mixed": 0, "warm_steps": 2, "steps": 2, "taps": [1, 2]}
     done = run(
-        "train", "--whisper", whisper_checkpoint, "--llm", llama_gguf, "--data", f"esc50:{esc50_folder}",
-        "--out", tmp_path / "run", "--config", json.dumps(small),
+        "train", "--whisper", whisper_checkpoint, "--llm", llama_gguf,
+        "--data", f"esc50:{esc50_folder}", "--out", tmp_path / "run", "--config", json.dumps(small),
         preexec_fn=limit,
     )  # fmt: skip
     assert done.returncode == 1, done.stderr
@@ -268,8 +268,8 @@ def test_a_full_disk_leaves_no_half_written_llm(tmp_path: Path) -> None:
 def test_a_run_that_cannot_start_leaves_nothing(tmp_path: Path) -> None:
     """Else the corrected command would be told that the folder holds another run."""
     done = run(
-        "train", "--whisper", "base", "--llm", tmp_path / "missing.gguf", "--data", f"esc50:{tmp_path}",
-        "--out", tmp_path / "run",
+        "train", "--whisper", "base", "--llm", tmp_path / "missing.gguf",
+        "--data", f"esc50:{tmp_path}", "--out", tmp_path / "run",
     )  # fmt: skip
     assert done.returncode == 1 and "missing.gguf" in done.stderr.splitlines()[-1]
     assert list(tmp_path.iterdir()) == []

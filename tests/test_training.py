@@ -241,7 +241,7 @@ def test_descriptions_say_name_other_name_and_kind_as_far_as_they_fit() -> None:
     facts = Facts(("dog", "hound"), ("animal", "pet"), ())
     assert "".join(map(chr, description(facts, tokenize, 8))) == "d,h,a,p,"
     assert "".join(map(chr, description(facts, tokenize, 7))) == "d,a,p,d"
-    assert "".join(map(chr, description(facts, tokenize, 4))) == "d,a,"
+    assert "".join(map(chr, description(facts, tokenize, 4))) == "d,p,"
     assert "".join(map(chr, description(facts, tokenize, 3))) == "d,d"
 
 
@@ -310,7 +310,7 @@ def test_texts_and_questions_are_learnt_together(
 ) -> None:
     texts = str(_write_texts(tmp_path / "texts"))
     both = ("positive", "negative", "yes_no")
-    longer = replace(config, objectives=both, texts=texts, steps=40, lr=3e-3)
+    longer = replace(config, objectives=both, texts=texts, steps=80, lr=3e-3)
     train(longer, tmp_path / "run", prompt)
     losses = [line["loss"] for line in read_log(tmp_path / "run") if line["phase"] == "main"
               and "loss" in line]  # fmt: skip
@@ -335,7 +335,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_its_checkpoint(
     folder = tmp_path / "run"
     # The first evaluation and checkpoint are good; then the learning rate blows up the weights.
     with pytest.raises(ListenEdgeError, match=r"training has diverged .* lower lr"):
-        train(replace(config, lr=1e38, clip_norm=1e38), folder, prompt)
+        train(replace(config, lr=1e30, clip_norm=1e30), folder, prompt)
     assert not (folder / checkpoint.ADAPTER_FILE).exists()
     adapter = Adapter(AdapterConfig(taps=(1, 2), d_encoder=32, n_embd=32, n_query=4, d_qformer=32))
     progress = checkpoint.load_checkpoint(folder, adapter, torch.optim.AdamW(adapter.parameters()))
