@@ -92,7 +92,7 @@ def _matrix_rate(llama: LlamaForCausalLM, n_tokens: int, repeats: int) -> float:
 
     operations = 2.0 * n_tokens * sum(weight.numel() for weight in weights)
     with torch.inference_mode():
-        return operations / _median_seconds(products, 10 * repeats)
+        return float(operations / _median_seconds(products, 10 * repeats))
 
 
 def _n_matrix_weights(llama: LlamaForCausalLM) -> int:
