@@ -118,11 +118,15 @@ def ablation_questions(
     """
     clips = clips_of_folds(folder, [fold])
     known = [clip for clip in clips if clip.label not in held_out_labels]
-    unknown = [clip for clip in clips if clip.label in held_out_labels]
+    of_unknown = {clip.path for clip in clips if clip.label in held_out_labels}
     questions = {
         "random": _presence_questions(known, "random"),
         "adversarial": _presence_questions(known, "adversarial"),
-        "held-out classes": _presence_questions(unknown, "random"),
+        "held-out classes": [
+            question
+            for question in _presence_questions(clips, "random")
+            if question.audio in of_unknown
+        ],
     }
     if ontology is not None:
         names = names_of_labels({c.label for c in known}, ontology, WordNet(wordnet_dir))
