@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from whisper.model import disable_sdpa
 
 from listen_edge.errors import ListenEdgeError
+from listen_edge.replacing import replacing
 from listen_edge.train.adapter import Adapter
 from listen_edge.train.backbones import WhisperTaps
 
@@ -104,10 +105,8 @@ def _forget_origin(model: onnx.ModelProto) -> None:
 
 
 def _save(model: onnx.ModelProto, path: Path) -> None:
-    temporary = path.with_suffix(".tmp")
     try:
-        temporary.write_bytes(model.SerializeToString())
-        temporary.rename(path)
+        with replacing(path) as temporary:
+            temporary.write_bytes(model.SerializeToString())
     except OSError as err:
-        temporary.unlink(missing_ok=True)
         raise ListenEdgeError(f"{path}: cannot be written ({err.strerror})") from err

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from listen_edge.audio import read_audio
+from listen_edge.audio import read_window
 from listen_edge.errors import ParityError
 from listen_edge.evaluation.esc50 import Esc50Clip, draw_absent
 from listen_edge.evaluation.metrics import auroc
@@ -84,7 +84,7 @@ def parity_ladder(
         [clip.label, *absent]
         for clip, absent in zip(clips, draw_absent(clips, "random", _N_ABSENT, seed=0), strict=True)
     ]
-    windows = [_window(clip.path, n_samples) for clip in clips]
+    windows = [read_window(clip.path, n_samples) for clip in clips]
 
     def torch_embed(window: NDArray[np.float32]) -> NDArray[np.float32]:
         with torch.inference_mode():
@@ -166,10 +166,3 @@ def _torch_ask(gguf_path: Path, vocabulary: Vocabulary, prompt: Prompt) -> Ask:
         return np.asarray(margins.numpy())
 
     return ask
-
-
-def _window(path: Path, n_samples: int) -> NDArray[np.float32]:
-    window = np.zeros(n_samples, np.float32)
-    samples = read_audio(path)[:n_samples]
-    window[: len(samples)] = samples
-    return window

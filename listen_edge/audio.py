@@ -27,6 +27,14 @@ _BLOCK_FRAMES = 1 << 16
 MIN_RATE, MAX_RATE = 4_000, 768_000  # Hz
 
 
+def read_window(path: Path, n_samples: int) -> NDArray[np.float32]:
+    """Return the recording's first n_samples, silence after its end; errors as read_audio."""
+    window = np.zeros(n_samples, np.float32)
+    samples = read_audio(path)[:n_samples]
+    window[: len(samples)] = samples
+    return window
+
+
 def read_audio(path: Path) -> NDArray[np.float32]:
     """Return the recording as mono samples at 16 kHz, shape (n_samples,), in [-1, 1].
 

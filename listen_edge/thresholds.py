@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from listen_edge.errors import ListenEdgeError
+from listen_edge.replacing import replacing
 
 SCHEMA = 1
 
@@ -42,9 +43,9 @@ class TunedThresholds:
                 for concept, (on, off) in self.by_concept.items()
             },
         }
-        part = path.with_name(path.name + ".part")
-        part.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        part.replace(path)
+        text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+        with replacing(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
 
     def check_use(self, bundle: str, hop_s: float, confirm: tuple[int, int]) -> None:
         """Refuse thresholds that were tuned for something else.

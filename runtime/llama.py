@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
-import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -24,6 +23,7 @@ from numpy.typing import NDArray
 
 from listen_edge.errors import BundleError, MissingExtraError
 from listen_edge.prompt import Prompt
+from listen_edge.replacing import replacing
 
 try:
     import llama_cpp
@@ -280,8 +280,7 @@ def quantize_gguf(source_path: Path, target_path: Path, quantization: str, n_thr
     params.nthread = n_threads
     params.ftype = file_type
     params.allow_requantize = True
-    temporary = target_path.with_name(f".{target_path.name}.{os.getpid()}")
-    try:
+    with replacing(target_path) as temporary:
         status = llama_cpp.llama_model_quantize(
             str(source_path).encode(), str(temporary).encode(), ctypes.byref(params)
         )
@@ -290,9 +289,6 @@ def quantize_gguf(source_path: Path, target_path: Path, quantization: str, n_thr
                 f"{target_path}: llama.cpp could not quantise {source_path} to {quantization}; "
                 "expected a complete GGUF and space for the result"
             )
-        temporary.rename(target_path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def gpu_is_supported() -> bool:

@@ -164,6 +164,12 @@ def test_scenes_mix_within_a_fold_and_never_what_may_be_confused(tmp_path: Path)
     assert any(not scene.placements for scene in scenes)
 
 
+def test_scenes_of_recordings_that_may_not_be_mixed_are_left_out(tmp_path: Path) -> None:
+    captions = [Row(tmp_path / f"{k}.wav", ()) for k in range(3)]
+    scenes = draw_scenes(captions, n_augmented=0, n_mixed=5, seed=0, may_mix=lambda a, b: True)
+    assert len(scenes) == 3
+
+
 def _row(tmp_path: Path, samples: np.ndarray) -> Row:
     soundfile.write(tmp_path / "clip.wav", samples, 16_000, "FLOAT")
     return Row(tmp_path / "clip.wav", ("dog",))
@@ -251,6 +257,24 @@ def test_left_out_labels_are_neither_heard_nor_asked_about(config: TrainConfig) 
     assert material.bank.labels == ["hiss", "hum"]
     assert not any("beep" in concept for concept in material.bank.concepts())
     assert all("beep" not in scene.labels for scene in material.scenes)
+
+
+def test_scenes_are_spliced_with_training_scenes_of_the_same_sounds(config: TrainConfig) -> None:
+    material = read_material(config)
+    rng = np.random.default_rng(0)
+    for row in material.train_rows:
+        partners = {material.partner(row, rng) for _ in range(20)}
+        assert partners <= {*material.train_rows}
+        labels = {tuple(sorted(material.scenes[partner].labels)) for partner in partners}
+        assert labels == {tuple(sorted(material.scenes[row].labels))}
+    assert any(material.partner(row, rng) != row for row in material.single_rows)
+    untagged = replace(material, scenes=[_scene(), *material.scenes[1:]])
+    assert untagged.partner(0, rng) == 0
+
+
+def test_a_label_of_the_held_out_split_alone_was_not_asked_in_training() -> None:
+    bank = QuestionBank({"dog": 3}, FACTS)
+    assert bank.concepts() == sorted({*FACTS["dog"].names, *FACTS["dog"].kinds, "barking"})
 
 
 def test_unreadable_recordings_are_left_out_counted_and_named(

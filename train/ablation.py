@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from listen_edge.audio import read_audio
+from listen_edge.audio import read_window
 from listen_edge.evaluation.esc50 import Esc50Clip, clips_of_folds, draw_absent
 from listen_edge.evaluation.metrics import auroc
 from listen_edge.evaluation.questions import Question
@@ -195,9 +195,7 @@ class _Listener:
 
     def _hear(self, audio: Path) -> torch.Tensor:
         if audio not in self._taps:
-            window = np.zeros(self._n_samples, np.float32)
-            samples = read_audio(audio)[: self._n_samples]
-            window[: len(samples)] = samples
+            window = read_window(audio, self._n_samples)
             self._taps[audio] = self._encoder(torch.from_numpy(window)[None])[0]
         return self._taps[audio]
 

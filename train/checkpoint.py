@@ -7,7 +7,6 @@ run killed at any step goes on from its last checkpoint to the same result.
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from listen_edge.errors import BundleError, ListenEdgeError
+from listen_edge.replacing import replacing
 from listen_edge.train.adapter import Adapter, AdapterConfig
 
 ADAPTER_FILE = "adapter.safetensors"
@@ -127,11 +127,10 @@ def write_config(folder: Path, config: dict[str, Any], trained: dict[str, Any]) 
     """
     for name, described in ((TRAINED_FILE, trained), (CONFIG_FILE, config)):
         path = folder / name
-        temporary = path.with_suffix(".tmp")
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            temporary.write_text(_describe(described))
-            temporary.rename(path)
+            with replacing(path) as temporary:
+                temporary.write_text(_describe(described))
         except OSError as err:
             raise ListenEdgeError(f"{path}: cannot be written ({err.strerror})") from err
 
@@ -146,12 +145,10 @@ def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def _save(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
     try:
-        save_file({n: t.contiguous().cpu() for n, t in tensors.items()}, temporary, metadata)
-        temporary.rename(path)
+        with replacing(path) as temporary:
+            save_file({n: t.contiguous().cpu() for n, t in tensors.items()}, temporary, metadata)
     except (OSError, SafetensorError) as err:
-        temporary.unlink(missing_ok=True)
         raise ListenEdgeError(f"{path}: cannot be written ({err}); free some space") from err
 
 

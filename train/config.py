@@ -70,6 +70,7 @@ class TrainConfig:
         n_texts: texts per scene.
         weight_decay, clip_norm: of both phases.
         frames_kept: share of encoder frames seen in a training step, drawn at random.
+        spliced: share of scenes whose frames are drawn half from another scene of the same sounds.
         checkpoint_every, evaluate_every: in steps.
         n_held_out: scenes of the held-out splits per evaluation.
         seed: of every draw.
@@ -100,7 +101,7 @@ class TrainConfig:
     window_s: float = 5.0
     n_augmented: int = 2
     n_mixed: int = 3500
-    warm_steps: int = 3000
+    warm_steps: int = 1800
     warm_batch: int = 32
     warm_lr: float = 1e-3
     steps: int = 900
@@ -112,7 +113,8 @@ class TrainConfig:
     lr: float = 5e-4
     weight_decay: float = 0.01
     clip_norm: float = 1.0
-    frames_kept: float = 0.6
+    frames_kept: float = 0.3
+    spliced: float = 0.5
     checkpoint_every: int = 50
     evaluate_every: int = 100
     n_held_out: int = 96

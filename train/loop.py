@@ -241,12 +241,22 @@ class _Run:
             self._log.write("main", self._done.step, held_out_auroc=self.held_out_auroc)
 
     def _embed(self, rows: Sequence[int], rng: np.random.Generator) -> Tensor:
+        """Return the adapter's outputs for some frames of the scenes, some spliced in two.
+
+        The adapter reads frames as a set, so half of two windows' frames each is a third window.
+        """
         self._adapter.train()
+        config = self._config
         taps = self._cache.taps(rows)
         n_frames = taps.shape[2]
-        kept = rng.permutation(n_frames)[: max(1, round(self._config.frames_kept * n_frames))]
-        device = self._accelerator.device
-        embeddings: Tensor = self._adapter(taps[:, :, np.sort(kept)].to(device))
+        kept = rng.permutation(n_frames)[: max(1, round(config.frames_kept * n_frames))]
+        taps = taps[:, :, np.sort(kept)]
+        spliced = [k for k in range(len(rows)) if rng.uniform() < config.spliced]
+        if spliced and (n_half := len(kept) // 2):
+            others = self._cache.taps([self._material.partner(rows[k], rng) for k in spliced])
+            half = np.sort(rng.permutation(n_frames)[:n_half])
+            taps[spliced, :, :n_half] = others[:, :, half]
+        embeddings: Tensor = self._adapter(taps.to(self._accelerator.device))
         return embeddings
 
     def _seed(self, phase: str, step: int, part: int = 0) -> np.random.Generator:

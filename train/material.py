@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections import Counter
 from collections.abc import Sequence
@@ -44,12 +45,25 @@ class Material:
     bank: QuestionBank
     texts: TextLibrary
 
+    def partner(self, row: int, rng: np.random.Generator) -> int:
+        """Return a training scene of the same sounds, often another; of untagged ones itself."""
+        alike = self._by_labels.get(_labels_known(self.scenes[row]), [row])
+        return alike[int(rng.integers(len(alike)))]
+
+    @functools.cached_property
+    def _by_labels(self) -> dict[tuple[str, ...] | None, list[int]]:
+        by_labels: dict[tuple[str, ...] | None, list[int]] = {}
+        for row in self.train_rows:
+            by_labels.setdefault(_labels_known(self.scenes[row]), []).append(row)
+        by_labels.pop(None, None)
+        return by_labels
+
     def questions(
         self, scene: Scene, n_questions: int, rng: np.random.Generator
     ) -> list[tuple[str, bool]]:
         """Return (concept, is_present) pairs; of untagged recordings only what was written."""
-        if all(placement.row.tags for placement in scene.placements):
-            return self.bank.draw(scene.labels, n_questions, rng)
+        if (labels := _labels_known(scene)) is not None:
+            return self.bank.draw(labels, n_questions, rng)
         return self.texts.questions(scene, n_questions, rng)
 
 
@@ -109,6 +123,13 @@ def read_material(config: TrainConfig) -> Material:
             config.left_out_labels,
         ),
     )
+
+
+def _labels_known(scene: Scene) -> tuple[str, ...] | None:
+    """Return what is heard in a scene, sorted; None if a recording in it has no tags."""
+    if all(placement.row.tags for placement in scene.placements):
+        return tuple(sorted(scene.labels))
+    return None
 
 
 def _facts(label: str, ontology: Ontology | None) -> Facts:

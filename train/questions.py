@@ -76,8 +76,8 @@ class QuestionBank:
         return {other for other in others if not may_be_confused(label, other)}
 
     def concepts(self) -> list[str]:
-        """Return everything that may be asked."""
-        facts = self.facts.values()
+        """Return everything that is asked of training scenes."""
+        facts = [self.facts[label] for label in self.labels]
         return sorted({text for f in facts for text in (*f.names, *f.kinds, *f.sounds_like)})
 
     def _absent(self, labels: Sequence[str], rng: np.random.Generator) -> str | None:

@@ -20,6 +20,7 @@ from listen_edge.train.datasets import Row
 
 _LOUDEST_S = 0.5  # the part of a recording that a scene may not cut off
 _N_ROOMS = 96
+_TRIES = 30  # pairs drawn per mixed scene
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,8 @@ def draw_scenes(
     Args:
         rows: of all splits; two are mixed unless they are of different folds.
         n_augmented: scenes per recording with gain, shift, room, noise and microphone at random.
-        n_mixed: scenes of two recordings, and a twentieth as many of noise alone.
+        n_mixed: scenes of two tagged recordings, and a twentieth as many of noise alone; fewer
+            where few may be mixed.
         seed: of all draws.
         may_mix: tells of two tags whether they may be heard together without confusion.
     """
@@ -100,7 +102,9 @@ def draw_scenes(
     for _ in range(n_augmented):
         scenes += [scene(row) for row in rows]
     n_drawn = 0
-    while n_drawn < n_mixed:
+    for _ in range(_TRIES * n_mixed):
+        if n_drawn == n_mixed:
+            break
         first, second = (rows[int(k)] for k in rng.integers(len(rows), size=2))
         if (
             first.tags

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -17,6 +16,7 @@ from rich.progress import Progress
 
 from listen_edge.errors import ListenEdgeError
 from listen_edge.log_mel import SAMPLE_RATE
+from listen_edge.replacing import replacing
 from listen_edge.train.backbones import WhisperTaps
 from listen_edge.train.scenes import Scene, render
 
@@ -96,13 +96,11 @@ class TapCache:
 
 
 def _save(path: Path, taps: NDArray[np.float16]) -> None:
-    temporary = path.with_suffix(f".{os.getpid()}.npy")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        np.save(temporary, taps)
-        temporary.rename(path)
+        with replacing(path) as temporary:
+            np.save(temporary, taps)
     except OSError as err:
-        temporary.unlink(missing_ok=True)
         raise ListenEdgeError(
             f"{path.parent}: encoder taps cannot be written ({err.strerror or err}); "
             "free some space or choose another --out"

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from listen_edge.errors import ListenEdgeError
+from listen_edge.replacing import replacing
 from listen_edge.train.texts.assignments import Assignment
 
 CONFIG_FILE = "config.json"
@@ -111,17 +112,15 @@ def finish_shard(folder: Path, index: int, lines: Mapping[int, Mapping[str, Any]
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a file under a temporary name, then rename it.
+    """Write a file whole or not at all.
 
     Raises:
         ListenEdgeError: it cannot be written.
     """
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
     try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.rename(path)
+        with replacing(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
     except OSError as err:
-        temporary.unlink(missing_ok=True)
         raise ListenEdgeError(f"{path}: cannot be written ({err.strerror})") from err
 
 
