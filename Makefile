@@ -60,7 +60,7 @@ $(VENV)/.demo: pyproject.toml tests/constraints.txt
 	touch $@
 
 $(VENV)/.test: $(VENV)/.demo
-	$(PIP) --editable ".[cpu,mic,export,dev]"
+	$(PIP) --editable ".[cpu,mic,export,pull,dev]"
 	touch $@
 
 clean:

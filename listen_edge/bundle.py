@@ -22,7 +22,7 @@ from listen_edge.errors import BundleError
 from listen_edge.manifest import MANIFEST, BundleFile, Gguf, Manifest, parse_manifest
 
 SUMS = "SHA256SUMS"
-_MAX_MANIFEST_BYTES = 1 << 20
+MAX_MANIFEST_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -48,20 +48,23 @@ class Bundle:
 
 
 def bundle_folder(name_or_path: str) -> Path:
-    """Return the folder of an embedded bundle's name ("tiny") or of a path.
+    """Return the folder of a bundle: an embedded one's name ("tiny"), a pulled one's, or a path.
 
     Raises:
         BundleError: neither.
     """
     embedded = Path(str(files("listen_edge"))) / "bundles"
-    if name_or_path.isidentifier() and (embedded / name_or_path / MANIFEST).is_file():
-        return embedded / name_or_path
+    named = (embedded, pulled_dir())
+    if name_or_path.isidentifier():
+        for folder in named:
+            if (folder / name_or_path / MANIFEST).is_file():
+                return folder / name_or_path
     folder = Path(name_or_path)
     if not (folder / MANIFEST).is_file():
-        names = sorted(p.parent.name for p in embedded.glob(f"*/{MANIFEST}"))
+        names = sorted({p.parent.name for folder in named for p in folder.glob(f"*/{MANIFEST}")})
         raise BundleError(
-            f"{name_or_path}: no {MANIFEST} there; expected the folder of a bundle or an embedded "
-            f"bundle's name ({', '.join(names) or 'none is installed'})"
+            f"{name_or_path}: no {MANIFEST} there; expected the folder of a bundle or the name of "
+            f"one ({', '.join(names) or 'none is installed'})"
         )
     return folder
 
@@ -74,7 +77,7 @@ def open_bundle(name_or_path: str) -> Bundle:
             an LLM file that cannot be found.
     """
     folder = bundle_folder(name_or_path)
-    text = _read(folder / MANIFEST, _MAX_MANIFEST_BYTES)
+    text = _read(folder / MANIFEST, MAX_MANIFEST_BYTES)
     manifest = parse_manifest(text)
     encoder: bytes | None = None
     for file in manifest.files:
@@ -118,6 +121,11 @@ def cache_dir() -> Path:
     """Return the user's cache folder for derived model files."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "listen-edge"
+
+
+def pulled_dir() -> Path:
+    """Return where bundles lie that `bundle pull` got, each under its name."""
+    return cache_dir() / "bundles"
 
 
 def sha256_of(path: Path) -> str:

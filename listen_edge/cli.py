@@ -21,6 +21,7 @@ import click
 from listen_edge import __version__
 from listen_edge.cli_ablation import ablation
 from listen_edge.cli_alarms import alarms
+from listen_edge.cli_bundle import bundle_group
 from listen_edge.cli_doctor import doctor
 from listen_edge.cli_eval import eval_group
 from listen_edge.cli_options import engine_options, load_engine
@@ -28,7 +29,7 @@ from listen_edge.cli_stream import devices, mic, replay
 from listen_edge.cli_synthesize import synthesize
 from listen_edge.cli_training import bench_training, export_group, report, train
 from listen_edge.cli_tune import bench_stream, tune
-from listen_edge.errors import BundleError, ListenEdgeError, MissingExtraError
+from listen_edge.errors import ListenEdgeError, MissingExtraError
 
 if TYPE_CHECKING:
     from listen_edge.answer import Answer
@@ -135,44 +136,6 @@ def _grep_like(answers: list[Answer]) -> int:
     return 3 if "unknown" in states else 1
 
 
-@cli.group("bundle")
-def bundle_group() -> None:
-    """Look into bundles and verify them."""
-
-
-@bundle_group.command("info")
-@click.argument("bundle", default="tiny")
-def bundle_info(bundle: str) -> None:
-    """Print a bundle's manifest as JSON, with the folder it lies in."""
-    from listen_edge.bundle import bundle_folder
-    from listen_edge.manifest import MANIFEST, parse_manifest
-
-    folder = bundle_folder(bundle)
-    manifest = parse_manifest((folder / MANIFEST).read_bytes())
-    click.echo(json.dumps({"folder": str(folder), **manifest.raw}, indent=1, ensure_ascii=False))
-
-
-@bundle_group.command("verify")
-@click.argument("bundle", default="tiny")
-@click.option("--run", is_flag=True, help="Also answer the bundle's examples on this device.")
-@click.option("--threads", type=click.IntRange(1, 256), help="CPU threads.  [default: all cores]")
-def bundle_verify(bundle: str, run: bool, threads: int | None) -> None:
-    """Verify every file's hash; with --run, that this device gives the recorded answers."""
-    from listen_edge.bundle import open_bundle
-    from listen_edge.runtime.engine import Engine
-    from listen_edge.runtime.verify import compare_examples
-
-    opened = open_bundle(bundle)
-    click.echo(f"{opened.id}: {len(opened.manifest.files)} files and the LLM are as recorded")
-    if not run:
-        return
-    with Engine(opened, n_threads=threads) as engine:
-        differences, n_answers = compare_examples(engine)
-    if differences:
-        raise BundleError(f"{opened.id}: this device answers otherwise: {'; '.join(differences)}")
-    click.echo(f"{opened.id}: {n_answers} answers about the examples are as recorded")
-
-
 @cli.group(invoke_without_command=True)
 @click.pass_context
 @click.option("--repeats", type=click.IntRange(1, 1000), default=15, help="Medians of this many.")
@@ -206,7 +169,7 @@ def bench(
         click.echo(f"{name:42}{value:>12}")
 
 
-for command in (mic, replay, devices, doctor, tune):
+for command in (bundle_group, mic, replay, devices, doctor, tune):
     cli.add_command(command)
 for command in (alarms, synthesize, train, ablation, report, eval_group, export_group):
     cli.add_command(command)

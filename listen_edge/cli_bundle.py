@@ -1,0 +1,102 @@
+"""Commands about bundles: look into them, verify them, carry them elsewhere."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import click
+
+from listen_edge.errors import BundleError, ListenEdgeError
+
+FILE = click.Path(path_type=Path)
+_HUB = "hf:"
+
+
+@click.group("bundle")
+def bundle_group() -> None:
+    """Look into bundles, verify them, pack them and get them from elsewhere."""
+
+
+@bundle_group.command()
+@click.argument("bundle", default="tiny")
+def info(bundle: str) -> None:
+    """Print a bundle's manifest as JSON, with the folder it lies in."""
+    from listen_edge.bundle import bundle_folder
+    from listen_edge.manifest import MANIFEST, parse_manifest
+
+    folder = bundle_folder(bundle)
+    manifest = parse_manifest((folder / MANIFEST).read_bytes())
+    click.echo(json.dumps({"folder": str(folder), **manifest.raw}, indent=1, ensure_ascii=False))
+
+
+@bundle_group.command()
+@click.argument("bundle", default="tiny")
+@click.option("--key", type=FILE, help="Public key (PEM) that must have signed it.")
+@click.option("--run", is_flag=True, help="Also answer the bundle's examples on this device.")
+@click.option("--threads", type=click.IntRange(1, 256), help="CPU threads.  [default: all cores]")
+def verify(bundle: str, key: Path | None, run: bool, threads: int | None) -> None:
+    """Verify every file's hash; with --run, that this device gives the recorded answers."""
+    from listen_edge.bundle import bundle_folder, open_bundle
+    from listen_edge.runtime.engine import Engine
+    from listen_edge.runtime.verify import compare_examples
+    from listen_edge.signature import verify_signature
+
+    if key is not None:
+        verify_signature(bundle_folder(bundle), key)
+    opened = open_bundle(bundle)
+    click.echo(f"{opened.id}: {len(opened.manifest.files)} files and the LLM are as recorded")
+    if not run:
+        return
+    with Engine(opened, n_threads=threads) as engine:
+        differences, n_answers = compare_examples(engine)
+    if differences:
+        raise BundleError(f"{opened.id}: this device answers otherwise: {'; '.join(differences)}")
+    click.echo(f"{opened.id}: {n_answers} answers about the examples are as recorded")
+
+
+@bundle_group.command()
+@click.argument("bundle", default="tiny")
+@click.option("--out", type=FILE, required=True, help="The tar file.")
+@click.option("--llm", is_flag=True, help="Put the LLM in, for devices without its package.")
+@click.option("--sign", "key", type=FILE, help="Private key (PEM) to sign the manifest with.")
+def pack(bundle: str, out: Path, llm: bool, key: Path | None) -> None:
+    """Write a bundle as one file: the same bundle, the same bytes. Prints its SHA-256."""
+    from listen_edge.archive import pack_bundle
+    from listen_edge.bundle import open_bundle, sha256_of
+    from listen_edge.signature import sign_bundle
+
+    opened = open_bundle(bundle)
+    if key is not None:
+        sign_bundle(opened.folder, key)
+    pack_bundle(opened, out, with_llm=llm)
+    click.echo(f"{sha256_of(out)}  {out}")
+
+
+@bundle_group.command()
+@click.argument("source")
+@click.option("--out", type=FILE, help="Folder of the bundle.  [default: in the user's cache]")
+@click.option("--sha256", help="Of the packed file, as pack printed it.")
+@click.option("--key", type=FILE, help="Public key (PEM) that must have signed it.")
+def pull(source: str, out: Path | None, sha256: str | None, key: Path | None) -> None:
+    """Get a packed bundle from a URL, or a folder of one from a hub (hf:OWNER/NAME[@REVISION]).
+
+    A download that was stopped goes on where it was. Everything is verified before the folder takes
+    its place; --bundle then takes the name that is printed.
+    """
+    from listen_edge.bundle import open_bundle
+    from listen_edge.pull import pull_hub, pull_url
+
+    if source.startswith(_HUB):
+        if sha256 is not None:
+            raise ListenEdgeError("--sha256 is of a packed file; a hub's bundle is a folder")
+        folder = pull_hub(source.removeprefix(_HUB), out, key=key)
+    else:
+        is_private = urlsplit(source).scheme == "https" or sha256 is not None or key is not None
+        if not is_private:
+            raise ListenEdgeError(
+                f"{source}: not https, so anybody on the way could alter it; give --sha256 or --key"
+            )
+        folder = pull_url(source, out, sha256=sha256, key=key)
+    click.echo(f"{open_bundle(str(folder)).id} in {folder}")
