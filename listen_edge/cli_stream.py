@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -163,6 +164,7 @@ def _run(
 ) -> int:
     """Listen to each source in turn and print what is heard; return the exit code."""
     from listen_edge.question import parse_concept
+    from listen_edge.runtime.listener import Listener
 
     for question in questions:
         parse_concept(question)  # a bad question fails before anything is loaded
@@ -174,7 +176,9 @@ def _run(
                 config = _with_thresholds(config, options["thresholds_path"], engine)
                 for source in sources:
                     if signals.exit_code is None:
-                        _show_all(engine, source, questions, config, form, signals)
+                        listener = Listener(engine, source, questions, config)
+                        signals.on_swap = partial(listener.swap_adapter, bundle)
+                        _show_all(listener, source, form, signals)
         except ListenEdgeError as err:
             if form == "jsonl":
                 click.echo(json_line("error", {"message": str(err)}))
@@ -229,18 +233,8 @@ def _with_thresholds(config: ListenConfig, path: Path | None, engine: Engine) ->
     return replace(config, thresholds=thresholds)
 
 
-def _show_all(
-    engine: Engine,
-    source: Source,
-    questions: tuple[str, ...],
-    config: ListenConfig,
-    form: str,
-    signals: StopSignals,
-) -> None:
+def _show_all(listener: Listener, source: Source, form: str, signals: StopSignals) -> None:
     """Listen to one source until it ends or a signal comes."""
-    from listen_edge.runtime.listener import Listener
-
-    listener = Listener(engine, source, questions, config)
     signals.on_deadline = source.close
     signals.on_stop = listener.stop
     if signals.exit_code is not None:  # since the last look

@@ -1,4 +1,7 @@
-"""Ctrl-C and SIGTERM: events are closed and the program ends, within a second at any moment."""
+"""Signals: Ctrl-C and SIGTERM end the program within a second at any moment, SIGUSR1 swaps.
+
+Events are closed before the end. SIGUSR1 and not SIGHUP, which also says that a terminal has gone.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from types import FrameType, TracebackType
 
 DEADLINE_S = 0.7
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SWAP = getattr(signal, "SIGUSR1", None)  # not on Windows
 
 
 class StopSignals:
@@ -23,6 +27,7 @@ class StopSignals:
     Attributes:
         on_stop: asks the main thread to come to its end.
         on_deadline: frees what would outlive the process.
+        on_swap: reads the bundle's adapter again.
         exit_code: None without a signal; 130 after Ctrl-C, as the shell expects; 0 after SIGTERM,
             which is how a service is asked to end.
     """
@@ -30,6 +35,7 @@ class StopSignals:
     def __init__(self) -> None:
         self.on_stop: Callable[[], None] | None = None
         self.on_deadline: Callable[[], None] | None = None
+        self.on_swap: Callable[[], None] | None = None
         self.exit_code: int | None = None
 
     def __enter__(self) -> StopSignals:
@@ -39,7 +45,10 @@ class StopSignals:
         self._is_over = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="stopping", daemon=True)
         self._watcher.start()
-        self._before = [signal.signal(number, self._handle) for number in _SIGNALS]
+        handlers = dict.fromkeys(_SIGNALS, self._handle)
+        if _SWAP is not None:
+            handlers[_SWAP] = self._handle_swap
+        self._before = {number: signal.signal(number, to) for number, to in handlers.items()}
         self._wakeup_before = signal.set_wakeup_fd(signalled.fileno(), warn_on_full_buffer=False)
         return self
 
@@ -48,16 +57,20 @@ class StopSignals:
     ) -> None:
         self._is_over.set()
         signal.set_wakeup_fd(self._wakeup_before)
-        for number, handler in zip(_SIGNALS, self._before, strict=True):
+        for number, handler in self._before.items():
             signal.signal(number, handler)
         self._signalled.close()
         self._watcher.join()
-        self.on_stop = self.on_deadline = None
+        self.on_stop = self.on_deadline = self.on_swap = None
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self.exit_code = _exit_code(number)
         if self.on_stop is not None:
             self.on_stop()
+
+    def _handle_swap(self, number: int, frame: FrameType | None) -> None:
+        if self.on_swap is not None:
+            self.on_swap()
 
     def _watch(self) -> None:
         with self._wake:

@@ -20,12 +20,13 @@ from numpy.typing import NDArray
 from listen_edge.answer import Answer, Reason
 from listen_edge.audio import level_dbfs, prepare
 from listen_edge.bundle import Bundle, open_bundle
-from listen_edge.errors import BackendError
+from listen_edge.errors import BackendError, BundleError
 from listen_edge.question import parse_concept
 from listen_edge.runtime.encoder import EncoderSession, available_backends
 from listen_edge.runtime.llama import LlamaSession, gpu_is_supported
 from listen_edge.runtime.requantize import runnable_gguf
 from listen_edge.runtime.score import Thresholds, is_clipped, is_silent, judge
+from listen_edge.runtime.verify import compare_examples
 
 logger = logging.getLogger(__name__)
 
@@ -57,16 +58,13 @@ class Engine:
         thresholds: Thresholds | None = None,
     ) -> None:
         manifest = bundle.manifest
-        self.bundle = bundle
         self.sample_rate = manifest.sample_rate
         self.window_s, self.hop_s = manifest.window_s, manifest.hop_s
         self.n_threads = n_threads or usable_cores()
-        self.thresholds = thresholds or Thresholds(manifest.on_threshold, manifest.off_threshold)
         self.backend, gpu_layers = choose_backend(backend)
         self._n_window = round(manifest.window_s * manifest.sample_rate)
-        self._encoder = EncoderSession(
-            bundle.encoder, self._n_window, backend=self.backend, n_threads=self.n_threads
-        )
+        self._wanted_thresholds = thresholds
+        self._use(bundle, self._load_encoder(bundle))
         gguf_path = runnable_gguf(bundle.gguf_path, manifest.gguf, self.n_threads)
         self._llama = LlamaSession(
             gguf_path,
@@ -76,8 +74,6 @@ class Engine:
             vocab_sha256=manifest.vocab_sha256,
             n_embd=manifest.n_embd,
         )
-        self._blank: NDArray[np.float32] | None = None
-        self._priors: dict[str, float] = {}
 
     def ask(
         self,
@@ -238,6 +234,42 @@ class Engine:
             self._priors.update(zip(missing, margins.tolist(), strict=True))
         return np.array([self._priors[concept] for concept in concepts], np.float32)
 
+    def swap_adapter(self, bundle: Bundle) -> None:
+        """Answer with another bundle's encoder, adapter and calibration from now on.
+
+        The LLM stays in memory. The new graph is loaded beside the old one and must answer the
+        bundle's examples as recorded; on any failure the old bundle goes on.
+
+        Raises:
+            BundleError: another LLM, prompt or window, which needs another engine, or answers that
+                differ from those recorded.
+        """
+        _refuse_unlike(self.bundle, bundle)
+        kept = self.bundle, self._encoder
+        self._use(bundle, self._load_encoder(bundle))
+        try:
+            differences, n_answers = compare_examples(self)
+            if differences or not n_answers:
+                why = "; ".join(differences) or "it has no examples to verify"
+                raise BundleError(f"{bundle.id}: does not answer as recorded: {why}")
+        except BaseException:
+            self._use(*kept)
+            raise
+
+    def _load_encoder(self, bundle: Bundle) -> EncoderSession:
+        return EncoderSession(
+            bundle.encoder, self._n_window, backend=self.backend, n_threads=self.n_threads
+        )
+
+    def _use(self, bundle: Bundle, encoder: EncoderSession) -> None:
+        manifest = bundle.manifest
+        self.bundle, self._encoder = bundle, encoder
+        self.thresholds = self._wanted_thresholds or Thresholds(
+            manifest.on_threshold, manifest.off_threshold
+        )
+        self._blank: NDArray[np.float32] | None = None
+        self._priors: dict[str, float] = {}
+
     def close(self) -> None:
         """Free the LLM's memory; the engine cannot be used afterwards."""
         self._llama.close()
@@ -302,6 +334,17 @@ def usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):  # what a container or taskset leaves; Linux only
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def _refuse_unlike(old: Bundle, new: Bundle) -> None:
+    """Raise BundleError unless the new bundle runs in the old one's sessions."""
+    fields = ("gguf", "prompt", "vocab_sha256", "n_embd", "window_s", "hop_s", "sample_rate")
+    unlike = [f for f in fields if getattr(old.manifest, f) != getattr(new.manifest, f)]
+    if unlike:
+        raise BundleError(
+            f"{new.id}: differs from {old.id} in {', '.join(unlike)}, not in its adapter alone; "
+            "load it as another engine"
+        )
 
 
 def _strength(answer: Answer) -> float:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from listen_edge.answer import Answer, Reason
 from listen_edge.audio import MIN_DURATION_S, level_dbfs
+from listen_edge.bundle import open_bundle
 from listen_edge.errors import AudioError, ListenEdgeError
 from listen_edge.event import Ending, Event, Health
 from listen_edge.log_mel import SAMPLE_RATE
@@ -104,6 +105,7 @@ class Listener:
             self._clips = ClipRecorder(config.clips_dir, history_s=history_s)
         self._clip_paths: dict[str, str] = {}
         self._stop = threading.Event()
+        self._wanted_bundle: str | None = None
         self._liveness = Liveness(config.liveness, time.monotonic())  # a recording stays healthy
         self._counts = self._reported = _Counts()
         self._health_at_s = time.monotonic()
@@ -112,6 +114,13 @@ class Listener:
     def stop(self) -> None:
         """End the iteration soon, events closed. From any thread or signal handler."""
         self._stop.set()
+
+    def swap_adapter(self, name_or_path: str) -> None:
+        """Use another bundle's adapter from the next window on, see Engine.swap_adapter.
+
+        A health line tells what became of it. From any thread or signal handler.
+        """
+        self._wanted_bundle = name_or_path
 
     def __iter__(self) -> Generator[Line, None, None]:
         try:
@@ -212,7 +221,18 @@ class Listener:
         tap = self._clips.hear if self._clips is not None else None
         return Feed(n_window, n_hop, begin_s=begin_s, tap=tap)
 
+    def _swap(self) -> Iterator[Line]:
+        wanted, self._wanted_bundle = self._wanted_bundle, None
+        if wanted is None:
+            return
+        try:
+            self._engine.swap_adapter(open_bundle(wanted))
+            yield self._health(f"answers with {self._engine.bundle.id} from now on")
+        except ListenEdgeError as err:
+            yield self._health(f"{self._engine.bundle.id} goes on: {err}")
+
     def _answer(self, window: Window, doubt: Reason | None) -> Iterator[Line]:
+        yield from self._swap()
         gate_dbfs, level = self._config.gate_dbfs, level_dbfs(window.samples)
         is_gated = (
             gate_dbfs is not None
