@@ -134,15 +134,18 @@ def export_encoder(run: Path, out: Path, precision: str) -> None:
 
 
 @export_group.command("llm")
-@click.argument("gguf", type=PATH)
+@click.argument("source", type=PATH)
 @click.option("--out", required=True, type=PATH, help="GGUF file to write.")
-@click.option("--type", "quantization", default="q8_0", help="llama.cpp's name of the type.")
+@click.option(
+    "--type", "quantization", default="q8_0", help="llama.cpp's name: f16, q8_0, q5_k_m, q4_0, ..."
+)
+@click.option("--importance", is_flag=True, help="Weigh errors by what the device's prompts use.")
 @click.option("--threads", type=click.IntRange(1, 256), default=2)
-def export_llm(gguf: Path, out: Path, quantization: str, threads: int) -> None:
-    """Write the LLM of a GGUF file in another quantisation."""
-    from listen_edge.runtime.llama import quantize_gguf
+def export_llm(source: Path, out: Path, quantization: str, importance: bool, threads: int) -> None:
+    """Write a LLaMA as GGUF: a folder saved by transformers, or a GGUF in another quantisation."""
+    from listen_edge.export.llm import export_llm as write
 
-    quantize_gguf(gguf, out, quantization, threads)
+    write(source, out, quantization, importance=importance, n_threads=threads)
     click.echo(f"{out}: {out.stat().st_size} bytes")
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -266,8 +266,17 @@ class _Batch:
         llama_cpp.llama_batch_free(self._batch)
 
 
-def quantize_gguf(source_path: Path, target_path: Path, quantization: str, n_threads: int) -> None:
+def quantize_gguf(
+    source_path: Path,
+    target_path: Path,
+    quantization: str,
+    n_threads: int,
+    importance: Mapping[str, NDArray[np.float32]] | None = None,
+) -> None:
     """Write `source_path` requantised, e.g. to "q8_0", by llama.cpp's own quantiser.
+
+    Args:
+        importance: of each matrix' inputs, see export/importance.py; None weighs them alike.
 
     Raises:
         BundleError: unknown type, or the quantiser failed; nothing half-written is left.
@@ -280,6 +289,9 @@ def quantize_gguf(source_path: Path, target_path: Path, quantization: str, n_thr
     params.nthread = n_threads
     params.ftype = file_type
     params.allow_requantize = True
+    entries, _kept = _importance_entries(importance or {})
+    if importance:
+        params.imatrix = entries
     with replacing(target_path) as temporary:
         status = llama_cpp.llama_model_quantize(
             str(source_path).encode(), str(temporary).encode(), ctypes.byref(params)
@@ -289,6 +301,19 @@ def quantize_gguf(source_path: Path, target_path: Path, quantization: str, n_thr
                 f"{target_path}: llama.cpp could not quantise {source_path} to {quantization}; "
                 "expected a complete GGUF and space for the result"
             )
+
+
+def _importance_entries(
+    importance: Mapping[str, NDArray[np.float32]],
+) -> tuple[ctypes.Array[llama_cpp.llama_model_imatrix_data], list[NDArray[np.float32]]]:
+    """Return llama.cpp's list, ended by an entry without name, and the memory it points to."""
+    kept = [np.ascontiguousarray(values, np.float32) for values in importance.values()]
+    entries = (llama_cpp.llama_model_imatrix_data * (len(kept) + 1))()
+    for entry, name, values in zip(entries, importance, kept, strict=False):
+        entry.name = name.encode()
+        entry.data = values.ctypes.data_as(ctypes.POINTER(ctypes.c_float))
+        entry.size = values.size
+    return entries, kept
 
 
 def gpu_is_supported() -> bool:

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from gguf import GGUFReader
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import LlamaForCausalLM, WhisperModel
+from transformers import AutoConfig, LlamaForCausalLM, WhisperModel
 from whisper import available_models, load_model
 from whisper.model import AudioEncoder
 
@@ -140,22 +141,38 @@ def load_llama(source: str) -> LlamaForCausalLM:
             pass the very GGUF that ships, so that the adapter is trained for its weights.
 
     Raises:
-        BundleError: missing file or not a LLaMA.
+        BundleError: missing file, not a LLaMA, or tensors that are missing or of another shape.
     """
     path = Path(source)
     if source.endswith(".gguf") and not path.is_file():
         raise BundleError(f"{source}: no such GGUF file")
+    folder, gguf_file = (path.parent, path.name) if path.is_file() else (source, None)
     try:
-        if path.is_file():
-            llama = LlamaForCausalLM.from_pretrained(
-                path.parent, gguf_file=path.name, dtype=torch.float32
-            )
-        else:
-            llama = LlamaForCausalLM.from_pretrained(source, dtype=torch.float32)
+        kind = AutoConfig.from_pretrained(folder, gguf_file=gguf_file).model_type
+        if kind != "llama":
+            raise BundleError(f"{source}: a model of type {kind}, expected a LLaMA")
+        llama, report = LlamaForCausalLM.from_pretrained(
+            folder, gguf_file=gguf_file, dtype=torch.float32, output_loading_info=True
+        )
     except (OSError, ValueError, RuntimeError) as err:
         raise BundleError(f"{source}: not a LLaMA that transformers can read ({err})") from err
+    for what in ("missing_keys", "mismatched_keys", "unexpected_keys"):
+        if report[what]:  # transformers would go on with random weights
+            named = ", ".join(sorted(map(str, report[what]))[:3])
+            raise BundleError(f"{source}: {what.replace('_keys', '')} tensors: {named}")
+    if gguf_file is not None:
+        _divide_frequencies(llama, path)
     freeze(llama)
     return llama
+
+
+def _divide_frequencies(llama: LlamaForCausalLM, path: Path) -> None:
+    """Apply the rope factors of Llama 3.1 and later, which transformers does not read of a GGUF."""
+    tensors = {tensor.name: tensor.data for tensor in GGUFReader(path).tensors}
+    if "rope_freqs.weight" in tensors:
+        rotary, factors = llama.model.rotary_emb, torch.tensor(tensors["rope_freqs.weight"])
+        rotary.inv_freq = rotary.inv_freq / factors
+        rotary.original_inv_freq = rotary.inv_freq
 
 
 def _from_transformers(folder: Path) -> AudioEncoder:
