@@ -109,8 +109,8 @@ def _tensors(llama: LlamaForCausalLM) -> Iterator[tuple[str, Tensor]]:
 
 def _interleaved(rows: Tensor, n_heads: int) -> Tensor:
     """Reorder each head's rows from two halves to neighbouring pairs."""
-    halves = rows.unflatten(0, (n_heads, 2, -1))
-    return halves.transpose(1, 2).flatten(0, 2)
+    halves = rows.reshape(n_heads, 2, -1, *rows.shape[1:])
+    return halves.transpose(1, 2).reshape(rows.shape)
 
 
 def _rope_factors(llama: LlamaForCausalLM) -> Tensor | None:

@@ -49,6 +49,9 @@ class Engine:
         BackendError: the backend is not available.
     """
 
+    _blank: NDArray[np.float32] | None  # prefix embeddings of blank audio
+    _priors: dict[str, float]  # margins on them, by concept
+
     def __init__(
         self,
         bundle: Bundle,
@@ -267,8 +270,8 @@ class Engine:
         self.thresholds = self._wanted_thresholds or Thresholds(
             manifest.on_threshold, manifest.off_threshold
         )
-        self._blank: NDArray[np.float32] | None = None
-        self._priors: dict[str, float] = {}
+        self._blank = None
+        self._priors = {}
 
     def close(self) -> None:
         """Free the LLM's memory; the engine cannot be used afterwards."""
