@@ -101,10 +101,10 @@ class TrainConfig:
     window_s: float = 5.0
     n_augmented: int = 2
     n_mixed: int = 3500
-    warm_steps: int = 1800
+    warm_steps: int = 2200
     warm_batch: int = 32
     warm_lr: float = 1e-3
-    steps: int = 900
+    steps: int = 1300
     batch: int = 12
     accumulate: int = 1
     warm_up: int = 50
@@ -113,7 +113,7 @@ class TrainConfig:
     lr: float = 5e-4
     weight_decay: float = 0.01
     clip_norm: float = 1.0
-    frames_kept: float = 0.3
+    frames_kept: float = 0.4
     spliced: float = 0.5
     checkpoint_every: int = 50
     evaluate_every: int = 100
