@@ -164,7 +164,6 @@ def _run(
 ) -> int:
     """Listen to each source in turn and print what is heard; return the exit code."""
     from listen_edge.question import parse_concept
-    from listen_edge.runtime.listener import Listener
 
     for question in questions:
         parse_concept(question)  # a bad question fails before anything is loaded
@@ -172,6 +171,8 @@ def _run(
         try:
             config = _listen_config(**options)
             sources = [opener() for opener in openers]
+            from listen_edge.runtime.listener import Listener  # loads llama.cpp, which takes long
+
             with load_engine(bundle, backend, threads) as engine:
                 config = _with_thresholds(config, options["thresholds_path"], engine)
                 for source in sources:

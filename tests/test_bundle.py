@@ -130,7 +130,7 @@ def test_a_manifest_that_is_no_json(copy: Path) -> None:
 
 
 def test_neither_a_name_nor_a_folder(tmp_path: Path) -> None:
-    with pytest.raises(BundleError, match=r"embedded bundle's name \(tiny\)"):
+    with pytest.raises(BundleError, match=r"or the name of one \(tiny\)"):
         bundle_folder(str(tmp_path / "nowhere"))
 
 
