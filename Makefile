@@ -12,8 +12,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	--constraint tests/constraints.txt
 CLIPS := listen_edge/bundles/tiny/clips
 INSTALL := sudo apt-get install -y build-essential python3-dev python3-venv libportaudio2
-# What the tests hear with: a sound server without hardware, its players, and ffmpeg; and WordNet.
-SOUND := pulseaudio pulseaudio-utils libasound2-plugins libportaudio2 ffmpeg wordnet-base
+# What the tests hear with: a sound server without hardware, its players, ffmpeg; WordNet, openssl.
+SOUND := pulseaudio pulseaudio-utils libasound2-plugins libportaudio2 ffmpeg wordnet-base openssl
 ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 
 .PHONY: demo test check format system sound clean
