@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-import tempfile
 import warnings
 from pathlib import Path
 
@@ -83,8 +82,7 @@ def quantize_encoder(source: Path, target: Path) -> None:
 
     Source: moonshine-ai/moonshine#73.
     """
-    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-        quantized = Path(folder) / target.name
+    with replacing(target) as quantized:
         logging.getLogger().setLevel(logging.ERROR)  # it recommends a pre-processing step
         quantize_dynamic(
             source,
@@ -94,7 +92,6 @@ def quantize_encoder(source: Path, target: Path) -> None:
             weight_type=QuantType.QInt8,
             reduce_range=True,
         )
-        quantized.rename(target)
 
 
 def _forget_origin(model: onnx.ModelProto) -> None:

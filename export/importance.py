@@ -1,7 +1,7 @@
 """Which inputs of each matrix matter: an importance matrix for llama.cpp's quantiser.
 
-The mean square of every input of every matrix over real prompts, here those the device will decode:
-the constant prefix, the embeddings an adapter wrote about recordings, and questions.
+The mean square of every input of every matrix over real prompts; export/llm.py takes those the
+device will decode, with sounds named in words.
 
 Source: llama.cpp's quantiser weighs the error of a weight by it (`llama_model_imatrix_data`).
 """

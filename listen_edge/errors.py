@@ -13,6 +13,8 @@ ListenEdgeError
 The command line prints the message as one line on stderr and exits with 1.
 """
 
+from importlib.util import find_spec
+
 
 class ListenEdgeError(Exception):
     """Base of all errors that are shown to the user without a traceback."""
@@ -43,3 +45,9 @@ class MissingExtraError(ListenEdgeError):
 
     def __init__(self, package: str, extra: str) -> None:
         super().__init__(f"{package} is not installed; run: pip install 'listen-edge[{extra}]'")
+
+
+def require(package: str, extra: str) -> None:
+    """Raise MissingExtraError unless a package of an optional extra is installed."""
+    if find_spec(package) is None:
+        raise MissingExtraError(package, extra)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from importlib.util import find_spec
 from pathlib import Path
 
 from rich.console import Console
@@ -14,7 +13,7 @@ from rich.progress import DownloadColumn, Progress, TimeRemainingColumn, Transfe
 from listen_edge.archive import packed_manifest, unpack_bundle
 from listen_edge.bundle import SUMS, open_bundle, pulled_dir, written_folder
 from listen_edge.download import Progressed, download, forget
-from listen_edge.errors import BundleError, MissingExtraError
+from listen_edge.errors import BundleError, require
 from listen_edge.manifest import MANIFEST, Manifest, parse_manifest
 from listen_edge.signature import SIGNATURE, verify_signature
 
@@ -30,7 +29,7 @@ def pull_url(url: str, target: Path | None, *, sha256: str | None, key: Path | N
     Raises:
         BundleError: it is not got, or is no verified bundle; nothing half-written stays.
     """
-    _require("httpx")
+    require("httpx", "pull")
     with _progress_bar() as progressed:
         packed = download(url, pulled_dir() / ".parts", sha256=sha256, progressed=progressed)
     target = _target(packed_manifest(packed)) if target is None else target
@@ -51,7 +50,7 @@ def pull_hub(repository: str, target: Path | None, *, key: Path | None) -> Path:
     Raises:
         BundleError: as for pull_url.
     """
-    _require("huggingface_hub")
+    require("huggingface_hub", "pull")
     import httpx
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError
@@ -62,14 +61,14 @@ def pull_hub(repository: str, target: Path | None, *, key: Path | None) -> Path:
         return Path(hf_hub_download(name, path, revision=revision or None))
 
     try:
-        manifest = parse_manifest(fetched(MANIFEST).read_bytes())
-        found = {path: fetched(path) for path in (file.path for file in manifest.files)}
+        found = {MANIFEST: fetched(MANIFEST)}
+        manifest = parse_manifest(found[MANIFEST].read_bytes())
+        found |= {file.path: fetched(file.path) for file in manifest.files}
         for path in (SUMS, SIGNATURE, manifest.gguf.path):  # the LLM may come from its package
             with suppress(EntryNotFoundError):
                 found[path] = fetched(path)
     except (HfHubHTTPError, HFValidationError, httpx.HTTPError, OSError) as err:
         raise BundleError(f"hf:{repository}: cannot be got ({err}); run it again to go on") from err
-    found[MANIFEST] = fetched(MANIFEST)
     target = _target(manifest) if target is None else target
     with written_folder(target) as folder:
         for path, source in found.items():
@@ -98,8 +97,3 @@ def _progress_bar() -> Iterator[Progressed]:
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task("download", total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
-
-
-def _require(package: str) -> None:
-    if find_spec(package) is None:
-        raise MissingExtraError(package, "pull")

@@ -6,11 +6,10 @@ manifest.json -out manifest.json.sig`.
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from listen_edge.errors import BundleError, MissingExtraError
+from listen_edge.errors import BundleError, require
 from listen_edge.manifest import MANIFEST
 from listen_edge.replacing import replacing
 
@@ -32,7 +31,7 @@ def sign_bundle(folder: Path, key: Path) -> None:
     Raises:
         BundleError: no such key, or the signature cannot be written.
     """
-    _require_cryptography()
+    require("cryptography", "pull")
     signature = _private_key(key).sign((folder / MANIFEST).read_bytes())
     try:
         with replacing(folder / SIGNATURE) as temporary:
@@ -50,7 +49,7 @@ def verify_signature(folder: Path, key: Path) -> None:
     Raises:
         BundleError: no such key, no signature, or one of another key or manifest.
     """
-    _require_cryptography()
+    require("cryptography", "pull")
     from cryptography.exceptions import InvalidSignature
 
     public = _public_key(key)
@@ -66,11 +65,6 @@ def verify_signature(folder: Path, key: Path) -> None:
             f"{folder / SIGNATURE}: not by the owner of {key}, or the manifest was altered; "
             "do not use the bundle"
         ) from err
-
-
-def _require_cryptography() -> None:
-    if find_spec("cryptography") is None:
-        raise MissingExtraError("cryptography", "pull")
 
 
 def _private_key(path: Path) -> Ed25519PrivateKey:

@@ -9,7 +9,7 @@ import gguf
 import numpy as np
 import pytest
 import torch
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import (
     GPT2Config,
     GPT2LMHeadModel,
@@ -42,7 +42,7 @@ LLAMA3_SPLIT = (
 def _byte_level(splitting: str) -> Tokenizer:
     tokenizer = Tokenizer(models.BPE())
     splits = {
-        "llama-bpe": [pre_tokenizers.Split(pre_tokenizers_regex(LLAMA3_SPLIT), "isolated")],
+        "llama-bpe": [pre_tokenizers.Split(Regex(LLAMA3_SPLIT), "isolated")],
         "smollm": [pre_tokenizers.Digits(individual_digits=True)],
         "gpt-2": [],
     }[splitting]
@@ -57,12 +57,6 @@ def _byte_level(splitting: str) -> Tokenizer:
     )
     tokenizer.train_from_iterator(CORPUS, trainer)
     return tokenizer
-
-
-def pre_tokenizers_regex(pattern: str) -> Any:
-    from tokenizers import Regex
-
-    return Regex(pattern)
 
 
 def _sentence_piece(*, space_before: bool) -> Tokenizer:
