@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
@@ -30,7 +31,7 @@ from listen_edge.evaluation.esc50 import (
     evaluate_esc50,
     margins_of_clips,
 )
-from listen_edge.export.encoder import OPSET, export_encoder, quantize_encoder
+from listen_edge.export.encoder import DEFAULT_PRESET, OPSET, PRESETS, export_encoder
 from listen_edge.export.parity import Rung, check_parity, parity_json, parity_ladder
 from listen_edge.log_mel import SAMPLE_RATE
 from listen_edge.manifest import SCHEMA, Gguf
@@ -45,7 +46,6 @@ from listen_edge.train.checkpoint import CONFIG_FILE, TRAINED_FILE, load_adapter
 
 logger = logging.getLogger(__name__)
 
-ENCODER = "encoder.int8.onnx"
 EXPECTED = "expected.json"
 _PARITY_CLIPS = 48
 _CALIBRATION_ABSENT = 4  # absent questions per clip
@@ -66,6 +66,7 @@ class BundleConfig:
         calibration: bundle whose calibration is carried over; None fits one on held_out.
         reported: another fold that the run has not trained on, whose figures the manifest states;
             None reports held_out, if no calibration has been fitted on it.
+        presets: of the encoder graphs, one for each backend at most, see PRESETS.
         examples: recordings to put into the bundle.
         example_questions: asked of every example for `bundle verify --run`.
         about: names, sources and licences of the parts, for people.
@@ -77,6 +78,7 @@ class BundleConfig:
     esc50: Path
     held_out: int
     version: str = __version__
+    presets: tuple[str, ...] = (DEFAULT_PRESET,)
     gguf_package: str | None = None
     gguf_quantization: str = "q4_1"
     quantization: str = "q8_0"
@@ -88,9 +90,19 @@ class BundleConfig:
     about: dict[str, Any] = field(default_factory=dict)
     n_threads: int = 2
 
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.presets if name not in PRESETS]
+        if unknown or not self.presets:
+            raise BundleError(
+                f"preset {', '.join(unknown) or 'none'}, expected some of {', '.join(PRESETS)}"
+            )
+        served = [backend for name in self.presets for backend in PRESETS[name].backends]
+        if len(served) > len(set(served)):
+            raise BundleError(f"presets {', '.join(self.presets)}: two are for the same backend")
+
 
 @dataclass(frozen=True)
-class _TrainedParts:
+class TrainedParts:
     """What a training run left: its config, the frozen encoder and the trained adapter.
 
     Attributes:
@@ -112,10 +124,10 @@ def export_bundle(run_dir: Path, target: Path, config: BundleConfig) -> None:
         ParityError: the exported answers differ from the trained ones.
         BundleError: damaged inputs, or the target cannot be written.
     """
-    parts = _trained_parts(run_dir)
+    parts = trained_parts(run_dir)
     clips = clips_of_folds(config.esc50, [config.held_out])
     with written_folder(target) as folder:
-        rungs = _write_encoder(folder, parts, config, clips)
+        rungs = _write_encoders(folder, parts, config, clips)
         raw = _raw_manifest(parts, config)
         raw["parity"] = parity_json(rungs)
         raw["files"] = _copy_files(folder, config)
@@ -133,29 +145,30 @@ def export_bundle(run_dir: Path, target: Path, config: BundleConfig) -> None:
         write_manifest(folder, raw)
 
 
-def _write_encoder(
-    folder: Path, parts: _TrainedParts, config: BundleConfig, clips: Sequence[Esc50Clip]
+def _write_encoders(
+    folder: Path, parts: TrainedParts, config: BundleConfig, clips: Sequence[Esc50Clip]
 ) -> list[Rung]:
-    """Write the int8 graph and return the parity ladder, whose gates have passed."""
+    """Write the presets' graphs and return the parity ladder, whose gates have passed."""
     logger.info("exporting the encoder")
-    fp32, int8 = folder / "encoder.fp32.onnx", folder / ENCODER
-    export_encoder(parts.taps, parts.adapter, parts.n_samples, fp32)
-    quantize_encoder(fp32, int8)
-    logger.info("climbing the parity ladder")
-    rungs = parity_ladder(
-        parts.taps,
-        parts.adapter,
-        {"fp32": fp32, "int8": int8},
-        runnable_gguf(config.gguf, _gguf(config), config.n_threads),
-        parts.prompt,
-        clips[:: max(1, len(clips) // _PARITY_CLIPS)],
-        n_samples=parts.n_samples,
-        n_threads=config.n_threads,
-    )
+    shipped = {name: folder / encoder_file(name) for name in config.presets}
+    with tempfile.TemporaryDirectory() as scratch:
+        graphs = {"fp32": Path(scratch) / "encoder.onnx"} | shipped
+        for name, path in graphs.items():
+            export_encoder(parts.taps, parts.adapter, parts.n_samples, path, name)
+        logger.info("climbing the parity ladder")
+        rungs = parity_ladder(
+            parts.taps,
+            parts.adapter,
+            graphs,
+            runnable_gguf(config.gguf, _gguf(config), config.n_threads),
+            parts.prompt,
+            clips[:: max(1, len(clips) // _PARITY_CLIPS)],
+            n_samples=parts.n_samples,
+            n_threads=config.n_threads,
+        )
     for rung in rungs:
         logger.info("%s", rung)
     check_parity(rungs)
-    fp32.unlink()
     return rungs
 
 
@@ -163,7 +176,11 @@ def _copy_files(folder: Path, config: BundleConfig) -> list[dict[str, Any]]:
     """Put examples, documents and the LLM in place; return the manifest's list of files."""
     if config.gguf_package is None:
         shutil.copyfile(config.gguf, folder / config.gguf.name)
-    files = [describe_file(folder, ENCODER, "encoder", "int8")]
+    files = []
+    for name in config.presets:
+        preset = PRESETS[name]
+        entry = describe_file(folder, encoder_file(name), "encoder", preset.precision)
+        files.append({**entry, "backends": list(preset.backends), "preset": name})
     (folder / "clips").mkdir()
     for example in config.examples:
         shutil.copyfile(example, folder / "clips" / example.name)
@@ -174,7 +191,7 @@ def _copy_files(folder: Path, config: BundleConfig) -> list[dict[str, Any]]:
     return files
 
 
-def _raw_manifest(parts: _TrainedParts, config: BundleConfig) -> dict[str, Any]:
+def _raw_manifest(parts: TrainedParts, config: BundleConfig) -> dict[str, Any]:
     """Return the manifest without its files and measurements."""
     adapter, gguf = parts.adapter, _gguf(config)
     with Vocabulary(config.gguf) as vocabulary:
@@ -239,12 +256,36 @@ def _evaluate(
     return [{"protocol": "listen-edge eval esc50", **asdict(report)} for report in reports]
 
 
-def export_run_encoder(run_dir: Path, target: Path, precision: str) -> None:
-    """Write encoder and adapter of a training run as one graph, "fp32" or "int8"."""
-    parts = _trained_parts(run_dir)
-    export_encoder(parts.taps, parts.adapter, parts.n_samples, target)
-    if precision == "int8":
-        quantize_encoder(target, target)
+def trained_parts(run_dir: Path) -> TrainedParts:
+    """Read a finished training run.
+
+    Raises:
+        BundleError: the folder holds none, or parts of it are missing.
+    """
+    path = run_dir / CONFIG_FILE
+    try:
+        run = json.loads(path.read_text())
+        return TrainedParts(
+            run=run,
+            trained=json.loads((run_dir / TRAINED_FILE).read_text()),
+            prompt=Prompt.from_json(run["prompt"]),
+            taps=WhisperTaps(load_whisper_encoder(run["whisper"]), run["taps"], run["frame_pool"]),
+            adapter=load_adapter(run_dir),
+            n_samples=round(run["window_s"] * SAMPLE_RATE),
+        )
+    except (OSError, ValueError, KeyError, TypeError) as err:
+        raise BundleError(f"{path}: not a training run ({err}); run listen-edge train") from err
+
+
+def export_run_encoder(run_dir: Path, target: Path, preset: str) -> None:
+    """Write encoder and adapter of a training run as one graph; errors as for export_encoder."""
+    parts = trained_parts(run_dir)
+    export_encoder(parts.taps, parts.adapter, parts.n_samples, target, preset)
+
+
+def encoder_file(preset: str) -> str:
+    """Return the name of a preset's graph in a bundle."""
+    return f"encoder.{PRESETS[preset].precision}.onnx"
 
 
 def _calibration(folder: Path, config: BundleConfig, clips: Sequence[Esc50Clip]) -> Calibration:
@@ -278,19 +319,3 @@ def _write_expected(folder: Path, config: BundleConfig) -> None:
             for answer in engine.ask(read_audio(example), config.example_questions)
         ]
     (folder / EXPECTED).write_text(json.dumps(expected, indent=1) + "\n")
-
-
-def _trained_parts(run_dir: Path) -> _TrainedParts:
-    path = run_dir / CONFIG_FILE
-    try:
-        run = json.loads(path.read_text())
-        return _TrainedParts(
-            run=run,
-            trained=json.loads((run_dir / TRAINED_FILE).read_text()),
-            prompt=Prompt.from_json(run["prompt"]),
-            taps=WhisperTaps(load_whisper_encoder(run["whisper"]), run["taps"], run["frame_pool"]),
-            adapter=load_adapter(run_dir),
-            n_samples=round(run["window_s"] * SAMPLE_RATE),
-        )
-    except (OSError, ValueError, KeyError, TypeError) as err:
-        raise BundleError(f"{path}: not a training run ({err}); run listen-edge train") from err

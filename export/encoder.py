@@ -1,4 +1,4 @@
-"""Encoder taps and adapter -> one ONNX graph from samples to prefix embeddings, and its int8 form.
+"""Encoder taps and adapter -> one ONNX graph from samples to prefix embeddings, for one device.
 
 The log-mel spectrogram is part of the graph, so the device has no second implementation of it.
 """
@@ -6,9 +6,13 @@ The log-mel spectrogram is part of the graph, so the device has no second implem
 from __future__ import annotations
 
 import contextlib
+import copy
 import io
 import logging
+import tempfile
 import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
@@ -18,7 +22,7 @@ from onnxscript.optimizer import optimize_ir
 from torch import Tensor, nn
 from whisper.model import disable_sdpa
 
-from listen_edge.errors import ListenEdgeError
+from listen_edge.errors import BundleError, ListenEdgeError
 from listen_edge.replacing import replacing
 from listen_edge.train.adapter import Adapter
 from listen_edge.train.backbones import WhisperTaps
@@ -26,10 +30,41 @@ from listen_edge.train.backbones import WhisperTaps
 INPUT, OUTPUT = "samples", "prefix_embeddings"
 OPSET = 18
 _FOLDED_BYTES = 1 << 28  # constants up to this size are folded
+_MAX_FILE_BYTES = (1 << 31) - (1 << 20)  # of a protobuf; larger weights lie beside the graph
+
+
+@dataclass(frozen=True)
+class Preset:
+    """What a device wants of its encoder graph.
+
+    Attributes:
+        precision: "fp32", "fp16" or "int8" (weights of MatMul, activations quantised as they come).
+        backends: that the graph runs on.
+        weight_bits: 8, or 7 where the processor adds pairs of 8-bit products in 16 bits, which
+            eight bits overflow: x86 without VNNI. The answers are then the same on every device.
+
+    Source: optimum's AutoQuantizationConfig has the same table; moonshine-ai/moonshine#73 and #995
+    of k2-fsa/icefall on what int8 may cost.
+    """
+
+    precision: str
+    backends: tuple[str, ...]
+    weight_bits: int = 8
+
+
+DEFAULT_PRESET = "x86-avx2"
+PRESETS = {
+    "fp32": Preset("fp32", ("cpu", "cuda", "tensorrt")),
+    "x86-avx2": Preset("int8", ("cpu",), weight_bits=7),
+    "x86-avx512-vnni": Preset("int8", ("cpu",)),
+    "arm64": Preset("int8", ("cpu",)),
+    # GPUs have no kernel for activations quantised as they come.
+    "jetson-fp16": Preset("fp16", ("cuda", "tensorrt")),
+}
 
 
 class EncoderGraph(nn.Module):
-    """samples (1, n_samples) -> prefix embeddings (1, n_query, n_embd)."""
+    """samples (1, n_samples) -> prefix embeddings (1, n_query, n_embd), both float32."""
 
     def __init__(self, taps: WhisperTaps, adapter: Adapter) -> None:
         super().__init__()
@@ -37,16 +72,68 @@ class EncoderGraph(nn.Module):
 
     def forward(self, samples: Tensor) -> Tensor:
         prefix_embeddings: Tensor = self.adapter(self.taps(samples))
-        return prefix_embeddings
+        return prefix_embeddings.float()
+
+    def to_half(self) -> EncoderGraph:
+        """Return a copy in float16, all but the spectrogram, whose range is wider, and norms."""
+        graph = copy.deepcopy(self).half()
+        graph.taps.log_mel = self.taps.log_mel
+        for module in graph.taps.modules():
+            if isinstance(module, nn.LayerNorm):  # Whisper's own compute in float32
+                module.float()
+        return graph
 
 
-def export_encoder(taps: WhisperTaps, adapter: Adapter, n_samples: int, path: Path) -> None:
-    """Write the float32 graph for windows of n_samples.
+def export_encoder(
+    taps: WhisperTaps, adapter: Adapter, n_samples: int, path: Path, preset: str = "fp32"
+) -> None:
+    """Write the graph for windows of n_samples as the preset wants it.
 
     Raises:
+        BundleError: no such preset, a window too long for this Whisper, or a graph too large for
+            one file.
         ListenEdgeError: the file cannot be written; nothing half-written is left.
     """
+    if preset not in PRESETS:
+        raise BundleError(f"preset {preset!r}, expected one of {', '.join(PRESETS)}")
+    wanted = PRESETS[preset]
+    taps.check_window(n_samples)
     graph = EncoderGraph(taps, adapter).eval()
+    model = _export(graph.to_half() if wanted.precision == "fp16" else graph, n_samples)
+    try:
+        with replacing(path) as temporary:
+            if wanted.precision == "int8":
+                with _saved(model) as source:
+                    quantize_encoder(source, temporary, wanted.weight_bits)
+            else:
+                _refuse_large(model, path)
+                temporary.write_bytes(model.SerializeToString())
+    except OSError as err:
+        raise ListenEdgeError(
+            f"{path}: cannot be written ({err.strerror or err}); free some space or choose another"
+            " folder"
+        ) from err
+
+
+def quantize_encoder(source: Path, target: Path, weight_bits: int) -> None:
+    """Write the int8 form: weights of MatMul only, activations quantised as they come.
+
+    Convolutions stay in float32: quantising them cost others their accuracy.
+
+    Source: moonshine-ai/moonshine#73.
+    """
+    logging.getLogger().setLevel(logging.ERROR)  # it recommends a pre-processing step
+    quantize_dynamic(
+        source,
+        target,
+        op_types_to_quantize=["MatMul"],
+        per_channel=True,
+        weight_type=QuantType.QInt8,
+        reduce_range=weight_bits == 7,
+    )
+
+
+def _export(graph: EncoderGraph, n_samples: int) -> onnx.ModelProto:
     # The exporter reports on stdout and warns of its own deprecations; results own stdout here.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with (
@@ -66,32 +153,12 @@ def export_encoder(taps: WhisperTaps, adapter: Adapter, n_samples: int, path: Pa
             verbose=False,
         )
     if program is None:
-        raise ListenEdgeError(f"{path}: torch did not export the graph")
+        raise ListenEdgeError("torch did not export the encoder's graph")
     # The exporter leaves large weights to be transposed at run time, where int8 misses them.
     optimize_ir(program.model, input_size_limit=_FOLDED_BYTES, output_size_limit=_FOLDED_BYTES)
     model = program.model_proto
     _forget_origin(model)
-    _save(model, path)
-
-
-def quantize_encoder(source: Path, target: Path) -> None:
-    """Write the int8 form: weights of MatMul only, activations quantised as they come.
-
-    Convolutions stay in float32: quantising them cost others their accuracy. Weights keep to seven
-    bits: without VNNI, x86 adds pairs of products in 16 bits, which eight bits overflow.
-
-    Source: moonshine-ai/moonshine#73.
-    """
-    with replacing(target) as quantized:
-        logging.getLogger().setLevel(logging.ERROR)  # it recommends a pre-processing step
-        quantize_dynamic(
-            source,
-            quantized,
-            op_types_to_quantize=["MatMul"],
-            per_channel=True,
-            weight_type=QuantType.QInt8,
-            reduce_range=True,
-        )
+    return model
 
 
 def _forget_origin(model: onnx.ModelProto) -> None:
@@ -103,9 +170,19 @@ def _forget_origin(model: onnx.ModelProto) -> None:
         part.ClearField("doc_string")
 
 
-def _save(model: onnx.ModelProto, path: Path) -> None:
-    try:
-        with replacing(path) as temporary:
-            temporary.write_bytes(model.SerializeToString())
-    except OSError as err:
-        raise ListenEdgeError(f"{path}: cannot be written ({err.strerror})") from err
+@contextlib.contextmanager
+def _saved(model: onnx.ModelProto) -> Iterator[Path]:
+    """Give a temporary file of the graph, with its weights beside it: float32 may be too large."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "encoder.onnx"
+        onnx.save_model(model, path, save_as_external_data=True, location="encoder.weights")
+        yield path
+
+
+def _refuse_large(model: onnx.ModelProto, path: Path) -> None:
+    n_bytes = sum(len(tensor.raw_data) for tensor in model.graph.initializer)
+    if n_bytes > _MAX_FILE_BYTES:
+        raise BundleError(
+            f"{path}: {n_bytes / 1e9:.1f} GB of weights do not fit one ONNX file, 2 GB at most; "
+            "choose a preset of int8 or fp16"
+        )

@@ -32,15 +32,33 @@ class Bundle:
     Attributes:
         folder: where it lies.
         id: name and the start of the manifest's hash, as answers quote it: "tiny@sha256:ab12cd34".
-        encoder: the verified bytes of the encoder graph.
         gguf_path: the verified LLM file, as found (not requantised).
     """
 
     folder: Path
     id: str
     manifest: Manifest
-    encoder: bytes
     gguf_path: Path
+
+    def encoder(self, backend: str) -> bytes:
+        """Return the encoder graph for a backend: read anew and verified, since it is large.
+
+        Raises:
+            BundleError: none is for this backend, or the file has changed since.
+        """
+        for file in self.manifest.files:
+            if file.role == "encoder" and backend in file.backends:
+                return _verified(self.folder, file)
+        raise BundleError(
+            f"{self.id}: has no encoder for {backend}, only for {', '.join(self.backends)}; "
+            "use --backend cpu, or export the bundle with another --preset"
+        )
+
+    @property
+    def backends(self) -> tuple[str, ...]:
+        """Backends that the bundle has an encoder for."""
+        encoders = [file for file in self.manifest.files if file.role == "encoder"]
+        return tuple(backend for file in encoders for backend in file.backends)
 
     def paths(self, role: str) -> list[Path]:
         """Return the files of a role, e.g. the example clips."""
@@ -79,15 +97,12 @@ def open_bundle(name_or_path: str) -> Bundle:
     folder = bundle_folder(name_or_path)
     text = _read(folder / MANIFEST, MAX_MANIFEST_BYTES)
     manifest = parse_manifest(text)
-    encoder: bytes | None = None
     for file in manifest.files:
-        data = _verified(folder, file)
-        if file.role == "encoder":
-            encoder = data
-    if encoder is None:
+        _verified(folder, file)
+    if not any(file.role == "encoder" for file in manifest.files):
         raise BundleError(f"{folder / MANIFEST}: lists no file of role encoder; export it again")
     bundle_id = f"{manifest.name}@sha256:{hashlib.sha256(text).hexdigest()[:8]}"
-    return Bundle(folder, bundle_id, manifest, encoder, find_gguf(folder, manifest.gguf))
+    return Bundle(folder, bundle_id, manifest, find_gguf(folder, manifest.gguf))
 
 
 def find_gguf(folder: Path, gguf: Gguf) -> Path:

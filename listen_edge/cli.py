@@ -27,7 +27,13 @@ from listen_edge.cli_eval import eval_group
 from listen_edge.cli_options import engine_options, load_engine
 from listen_edge.cli_stream import devices, mic, replay
 from listen_edge.cli_synthesize import synthesize
-from listen_edge.cli_training import bench_training, export_group, report, train
+from listen_edge.cli_training import (
+    bench_precisions,
+    bench_training,
+    export_group,
+    report,
+    train,
+)
 from listen_edge.cli_tune import bench_stream, tune
 from listen_edge.errors import ListenEdgeError, MissingExtraError
 
@@ -175,3 +181,4 @@ for command in (alarms, synthesize, train, ablation, report, eval_group, export_
     cli.add_command(command)
 bench.add_command(bench_stream)
 bench.add_command(bench_training)
+bench.add_command(bench_precisions)

@@ -20,6 +20,7 @@ PATH = click.Path(path_type=Path)
 READABLE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 _PRESETS = ["tiny", "listen-8b"]
+_DEVICES = click.Choice(["x86-avx2", "x86-avx512-vnni", "arm64", "jetson-fp16", "fp32"])
 _MORE_HELP = "Further fields of TrainConfig as JSON, e.g. '{\"lr\": 3e-4}'."
 
 
@@ -89,6 +90,42 @@ def bench_training(llm: Path, n_threads: int, repeats: int) -> None:
         click.echo(f"{name:28}{value:>12.4g}")
 
 
+@click.command("precisions")
+@click.argument("run", type=PATH)
+@click.option("--llm", required=True, type=READABLE, help="GGUF file that RUN was trained through.")
+@click.option("--esc50", required=True, type=PATH, help="Folder of ESC-50.")
+@click.option("--fold", type=click.IntRange(1, 5), default=5, help="Asked about, not trained on.")
+@click.option("--calibration-fold", type=click.IntRange(1, 5), default=4, help="For static int8.")
+@click.option("--clips", "n_clips", type=click.IntRange(1), default=60, help="Of the fold.")
+@click.option("--type", "types", multiple=True, help="GGUF type; repeatable.  [default: five]")
+@click.option("--threads", "n_threads", type=click.IntRange(1, 256), default=2)
+def bench_precisions(
+    run: Path,
+    llm: Path,
+    esc50: Path,
+    fold: int,
+    calibration_fold: int,
+    n_clips: int,
+    types: tuple[str, ...],
+    n_threads: int,
+) -> None:
+    """Print answers, size, speed and memory of every encoder precision with every GGUF type."""
+    from listen_edge.evaluation.esc50 import clips_of_folds
+    from listen_edge.export.precisions import GGUF_TYPES, measure_precisions, table_lines
+
+    clips, others = (clips_of_folds(esc50, [which]) for which in (fold, calibration_fold))
+    rows = measure_precisions(
+        run,
+        llm,
+        clips[:: max(1, len(clips) // n_clips)][:n_clips],
+        others[:: max(1, len(others) // n_clips)],
+        n_threads=n_threads,
+        gguf_types=types or GGUF_TYPES,
+    )
+    for line in table_lines(list(rows)):
+        click.echo(line)
+
+
 def train_config(preset: str, more: str, options: dict[str, Any]) -> TrainConfig:
     """Return the run that a preset, the options given and --config describe."""
     from listen_edge.train.config import PRESETS, TrainConfig
@@ -124,12 +161,12 @@ def export_group() -> None:
 @export_group.command("encoder")
 @click.argument("run", type=PATH)
 @click.option("--out", required=True, type=PATH, help="ONNX file to write.")
-@click.option("--precision", type=click.Choice(["fp32", "int8"]), default="int8")
-def export_encoder(run: Path, out: Path, precision: str) -> None:
-    """Write encoder and adapter of the training run RUN as one ONNX graph."""
+@click.option("--preset", type=_DEVICES, default=_DEVICES.choices[0], show_default=True)
+def export_encoder(run: Path, out: Path, preset: str) -> None:
+    """Write encoder and adapter of the training run RUN as one ONNX graph for a device."""
     from listen_edge.export.build import export_run_encoder
 
-    export_run_encoder(run, out, precision)
+    export_run_encoder(run, out, preset)
     click.echo(f"{out}: {out.stat().st_size} bytes")
 
 
@@ -153,6 +190,15 @@ def export_llm(source: Path, out: Path, quantization: str, importance: bool, thr
 @click.argument("run", type=PATH)
 @click.option("--out", required=True, type=PATH, help="Folder of the bundle.")
 @click.option("--name", required=True)
+@click.option(
+    "--preset",
+    "presets",
+    multiple=True,
+    type=_DEVICES,
+    default=_DEVICES.choices[:1],
+    show_default=True,
+    help="Device of an encoder graph; repeatable, one for each backend.",
+)
 @click.option("--gguf", required=True, type=PATH, help="LLM file as it is distributed.")
 @click.option("--gguf-package", help="Python package that carries it.  [default: copy it in]")
 @click.option("--gguf-type", "gguf_quantization", default="q4_1", help="Its quantisation.")

@@ -20,13 +20,21 @@ MANIFEST = "manifest.json"
 
 @dataclass(frozen=True)
 class BundleFile:
-    """One file of a bundle: path below its folder, role, size and hash."""
+    """One file of a bundle.
+
+    Attributes:
+        path: below the bundle's folder.
+        role: "encoder", "clip", "expected", "document", ...
+        precision: of an encoder graph: "int8", "fp16" or "fp32".
+        backends: that an encoder graph is for.
+    """
 
     path: str
     role: str
     bytes: int
     sha256: str
     precision: str | None = None
+    backends: tuple[str, ...] = ("cpu",)
 
 
 @dataclass(frozen=True)
@@ -109,7 +117,7 @@ def _manifest(raw: dict[str, Any]) -> Manifest:
         files=tuple(
             BundleFile(
                 str(f["path"]), str(f["role"]), int(f["bytes"]), str(f["sha256"]),
-                f.get("precision"),
+                f.get("precision"), tuple(map(str, f.get("backends", ("cpu",)))),
             )
             for f in raw["files"]
         ),

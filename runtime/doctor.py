@@ -108,7 +108,7 @@ def examine_engine(
         except ListenEdgeError as err:
             failure = err
         refusal = failure if isinstance(failure, (BackendError, MissingExtraError)) else None
-        yield _attempt("backends", lambda: check_backends(refusal))
+        yield _attempt("backends", lambda: check_backends(engine, refusal))
         yield _attempt("threads", lambda: check_threads(n_threads))
         if engine is None:
             assert failure is not None
@@ -197,18 +197,18 @@ def check_level(source: Source) -> Check:
     return Check("audio level", "problem", found, remedy)
 
 
-def check_backends(refusal: ListenEdgeError | None) -> Check:
-    """Tell what encoder and LLM can run on; a refusal is why the engine could not be loaded."""
+def check_backends(engine: Engine | None, refusal: ListenEdgeError | None) -> Check:
+    """Tell what encoder and LLM run on; a refusal is why the engine could not be loaded."""
     from listen_edge.runtime.encoder import available_backends
-    from listen_edge.runtime.engine import choose_backend
     from listen_edge.runtime.llama import gpu_is_supported
 
-    encoder, gpu_layers = choose_backend("auto")
     found = (
         f"onnxruntime offers {', '.join(available_backends())}; llama.cpp built "
-        f"{'with' if gpu_is_supported() else 'without'} GPU support; auto: encoder on {encoder}, "
-        f"LLM on {'the GPU' if gpu_layers else 'cpu'}"
+        f"{'with' if gpu_is_supported() else 'without'} GPU support"
     )
+    if engine is not None:
+        llm = "the GPU" if engine.llm_on_gpu else "cpu"
+        found += f"; encoder on {engine.backend}, LLM on {llm}"
     if refusal is None:
         return Check("backends", "ok", found)
     problem = _problem("backends", refusal)

@@ -6,9 +6,12 @@ its two ends and the backends.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
+from listen_edge.bundle import cache_dir
 from listen_edge.errors import BackendError, BundleError, MissingExtraError
 
 try:
@@ -50,13 +53,21 @@ class EncoderSession:
         options.inter_op_num_threads = 1
         # A spinning pool would fight llama.cpp's for the same cores.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        if backend != "cpu":  # a node without a kernel there is an error, not a slow surprise
+            options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
         options.log_severity_level = 3
         try:
-            self._session = onnxruntime.InferenceSession(model, options, providers=[provider])
+            self._session = onnxruntime.InferenceSession(
+                model, options, providers=_providers(backend)
+            )
         except Exception as err:  # onnxruntime raises its own unexported types
             raise BundleError(f"encoder graph: onnxruntime cannot load it ({err})") from err
         if self._session.get_providers()[0] != provider:
-            raise BackendError(f"backend {backend}: onnxruntime fell back to the CPU")
+            raise BackendError(
+                f"backend {backend}: onnxruntime could not start it and runs on "
+                f"{self._session.get_providers()[0]}; see what `listen-edge doctor` lacks, or use "
+                "--backend cpu"
+            )
         (samples,), (embeddings,) = self._session.get_inputs(), self._session.get_outputs()
         if samples.shape != [1, n_samples]:
             raise BundleError(
@@ -68,6 +79,27 @@ class EncoderSession:
         """Return prefix embeddings (n_query, n_embd) of one window (n_samples,)."""
         outputs = self._session.run([self._output], {self._input: samples[None]})
         return np.asarray(outputs[0][0], np.float32)
+
+
+def _providers(backend: str) -> list[tuple[str, dict[str, Any]]]:
+    """Return the execution providers of a backend with their options, the first one first.
+
+    TensorRT compiles an engine for minutes, once: it is kept in the cache, by graph and device.
+    Its precision is the graph's own: `trt_fp16_enable` would put the spectrogram into float16 too.
+
+    Source: microsoft/onnxruntime#18707 (typed as the ONNX file says, unless that option is set).
+    """
+    if backend != "tensorrt":
+        return [(PROVIDERS[backend], {})]
+    engines = cache_dir() / "tensorrt"
+    engines.mkdir(parents=True, exist_ok=True)
+    kept = {
+        "trt_engine_cache_enable": True,
+        "trt_engine_cache_path": str(engines),
+        "trt_timing_cache_enable": True,
+        "trt_timing_cache_path": str(engines),
+    }
+    return [(PROVIDERS["tensorrt"], kept), (PROVIDERS["cuda"], {})]
 
 
 def available_backends() -> list[str]:

@@ -64,7 +64,8 @@ class Engine:
         self.sample_rate = manifest.sample_rate
         self.window_s, self.hop_s = manifest.window_s, manifest.hop_s
         self.n_threads = n_threads or usable_cores()
-        self.backend, gpu_layers = choose_backend(backend)
+        self.backend, gpu_layers = choose_backend(backend, bundle.backends)
+        self.llm_on_gpu = gpu_layers != 0
         self._n_window = round(manifest.window_s * manifest.sample_rate)
         self._wanted_thresholds = thresholds
         self._use(bundle, self._load_encoder(bundle))
@@ -261,7 +262,10 @@ class Engine:
 
     def _load_encoder(self, bundle: Bundle) -> EncoderSession:
         return EncoderSession(
-            bundle.encoder, self._n_window, backend=self.backend, n_threads=self.n_threads
+            bundle.encoder(self.backend),
+            self._n_window,
+            backend=self.backend,
+            n_threads=self.n_threads,
         )
 
     def _use(self, bundle: Bundle, encoder: EncoderSession) -> None:
@@ -354,14 +358,23 @@ def _strength(answer: Answer) -> float:
     return -1.0 if answer.presence is None else answer.presence
 
 
-def choose_backend(wanted: str) -> tuple[str, int]:
-    """Return the encoder's backend and how many LLM layers go to the GPU."""
+def choose_backend(wanted: str, offered: Sequence[str]) -> tuple[str, int]:
+    """Return the encoder's backend and how many LLM layers go to the GPU.
+
+    Args:
+        wanted: of BACKENDS. "auto" never takes TensorRT, which compiles for minutes at first.
+        offered: backends that the bundle has an encoder for.
+
+    Raises:
+        BackendError: asked for and not available.
+    """
     if wanted not in BACKENDS:
         raise BackendError(f"backend {wanted!r}, expected one of {', '.join(BACKENDS)}")
     if wanted == "cpu":
         return "cpu", 0
     if wanted == "auto":
-        encoder = next(name for name in available_backends() if name != "tensorrt")
+        usable = [name for name in available_backends() if name in offered and name != "tensorrt"]
+        encoder = usable[0] if usable else "cpu"
         gpu_layers = -1 if gpu_is_supported() else 0
         logger.info("backend auto: encoder on %s, LLM layers on the GPU: %d", encoder, gpu_layers)
         return encoder, gpu_layers

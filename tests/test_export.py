@@ -13,9 +13,11 @@ import torch
 
 from listen_edge.bundle import open_bundle
 from listen_edge.errors import BundleError, ListenEdgeError, ParityError
+from listen_edge.evaluation.esc50 import clips_of_folds
 from listen_edge.export.build import BundleConfig, export_bundle, export_run_encoder
-from listen_edge.export.encoder import EncoderGraph, export_encoder, quantize_encoder
+from listen_edge.export.encoder import PRESETS, EncoderGraph, export_encoder
 from listen_edge.export.parity import Gate, Rung, check_parity
+from listen_edge.export.precisions import STATIC, measure_precisions, table_lines
 from listen_edge.prompt import Prompt
 from listen_edge.runtime.encoder import EncoderSession
 from listen_edge.runtime.engine import Engine
@@ -85,8 +87,7 @@ def test_the_graph_tells_nothing_of_the_machine_it_was_made_on(
 def test_int8_quantises_every_weight_of_matmul_and_no_convolution(
     graph: EncoderGraph, tmp_path: Path
 ) -> None:
-    export_encoder(graph.taps, graph.adapter, N_SAMPLES, tmp_path / "e.onnx")
-    quantize_encoder(tmp_path / "e.onnx", tmp_path / "q.onnx")
+    export_encoder(graph.taps, graph.adapter, N_SAMPLES, tmp_path / "q.onnx", "x86-avx2")
     model = onnx.load(tmp_path / "q.onnx").graph
     weights = {tensor.name for tensor in model.initializer}
     kinds = [node.op_type for node in model.node]
@@ -101,13 +102,15 @@ def test_a_session_refuses_another_window(graph: EncoderGraph, tmp_path: Path) -
 
 
 def test_parity_names_every_failing_rung() -> None:
-    first = Rung("torch", 0.98, 0.0, 0.0, 0.0, 4.0, "a.wav")
+    first = Rung("torch", 0.98, 0.02, 0.0, 0.0, 0.0, 4.0, ("a.wav",))
     good = replace(first, name="onnx fp32", median_shift=0.01)
     check_parity([first, good])
-    worse = replace(first, name="onnx int8", auroc=0.90, worst_clip="b.wav")
+    worse = replace(first, name="onnx int8", auroc=0.90, worst_clips=("b.wav", "c.wav"))
     flipped = replace(first, name="gguf", flips=0.2)
-    with pytest.raises(ParityError, match=r"onnx int8: AUROC loss 0\.0800.*b\.wav; gguf: .*flips"):
-        check_parity([first, good, worse, flipped], Gate())
+    vague = replace(first, name="q2", ece=0.1)
+    expected = r"onnx int8: AUROC loss 0\.0800.*b\.wav, c\.wav; gguf: .*flips.*; q2: .*rise 0\.080"
+    with pytest.raises(ParityError, match=expected):
+        check_parity([first, good, worse, flipped, vague], Gate())
 
 
 def test_a_run_becomes_a_bundle_that_answers(
@@ -115,14 +118,18 @@ def test_a_run_becomes_a_bundle_that_answers(
 ) -> None:
     # Random weights have no AUROC to lose: the ladder is climbed, the gate is tested above.
     monkeypatch.setattr("listen_edge.export.build.check_parity", lambda rungs: None)
-    export_bundle(run_dir, tmp_path / "first", bundle_config)
+    both = replace(bundle_config, presets=("x86-avx2", "jetson-fp16"))
+    export_bundle(run_dir, tmp_path / "first", both)
     bundle = open_bundle(str(tmp_path / "first"))
+    assert bundle.backends == ("cpu", "cuda", "tensorrt")
     assert bundle.manifest.calibration.concepts == ("beep", "hiss", "hum")
     assert [rung["name"] for rung in bundle.manifest.raw["parity"]] == [
         "encoder torch, LLM torch",
         "encoder onnx fp32, LLM torch",
-        "encoder onnx int8, LLM torch",
-        "encoder onnx int8, LLM gguf",
+        "encoder onnx x86-avx2, LLM torch",
+        "encoder onnx jetson-fp16, LLM torch",
+        "encoder onnx x86-avx2, LLM gguf",
+        "encoder onnx jetson-fp16, LLM gguf",
     ]
     fp32 = bundle.manifest.raw["parity"][1]
     assert fp32["max_shift"] < 1e-3  # the same arithmetic, in another order
@@ -150,9 +157,33 @@ def test_a_failing_gate_writes_nothing(
 
 def test_one_graph_of_a_run(run_dir: Path, tmp_path: Path) -> None:
     export_run_encoder(run_dir, tmp_path / "a.onnx", "fp32")
-    export_run_encoder(run_dir, tmp_path / "b.onnx", "int8")
+    export_run_encoder(run_dir, tmp_path / "b.onnx", "x86-avx2")
     assert (tmp_path / "b.onnx").stat().st_size < (tmp_path / "a.onnx").stat().st_size
     with pytest.raises(ListenEdgeError, match="cannot be written"):
         export_run_encoder(run_dir, tmp_path / "missing/a.onnx", "fp32")
     with pytest.raises(BundleError, match="run listen-edge train"):
         export_run_encoder(tmp_path, tmp_path / "c.onnx", "fp32")
+
+
+def test_presets_of_a_bundle_share_no_backend(bundle_config: BundleConfig) -> None:
+    with pytest.raises(BundleError, match="two are for the same backend"):
+        replace(bundle_config, presets=("x86-avx2", "arm64"))
+    with pytest.raises(BundleError, match="preset none, expected some of fp32"):
+        replace(bundle_config, presets=())
+
+
+def test_every_precision_is_measured_beside_the_first(
+    run_dir: Path, llama_gguf: Path, esc50_folder: Path
+) -> None:
+    clips, others = (clips_of_folds(esc50_folder, [fold]) for fold in (5, 4))
+    rows = list(
+        measure_precisions(
+            run_dir, llama_gguf, clips, others, n_threads=1, gguf_types=("f16", "q8_0")
+        )
+    )
+    assert [row.encoder for row in rows[::2]] == [*PRESETS, STATIC]
+    assert (rows[0].flips, [row.is_default for row in rows].count(True)) == (0.0, 1)
+    assert all(row.encode_ms < row.window_ms and row.peak_mb > 30 for row in rows)
+    lines = list(table_lines(rows))
+    assert len(lines) == len(rows) + 2
+    assert sum("**x86-avx2** | **q8_0**" in line for line in lines) == 1

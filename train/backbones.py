@@ -11,6 +11,8 @@ import io
 import struct
 from collections.abc import Sequence
 from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,8 +24,16 @@ from whisper import available_models, load_model
 from whisper.model import AudioEncoder
 
 from listen_edge.errors import BundleError
-from listen_edge.log_mel import HOP_LENGTH, N_BINS, N_FFT, dft_kernels, mel_filters
+from listen_edge.log_mel import (
+    HOP_LENGTH,
+    N_BINS,
+    N_FFT,
+    SAMPLES_PER_ENCODER_FRAME,
+    dft_kernels,
+    mel_filters,
+)
 
+_MAX_REASON = 200  # characters of another library's message
 _CT2_VERSION = 6
 _CT2_DTYPES = {0: np.float32, 1: np.int8, 2: np.int16, 3: np.int32, 4: np.float16}
 
@@ -78,8 +88,18 @@ class WhisperTaps(nn.Module):
         self.d_encoder = encoder.conv1.out_channels
         freeze(self)
 
+    def check_window(self, n_samples: int) -> None:
+        """Raise BundleError if a window is longer than this Whisper has positions for."""
+        n_frames = n_samples // SAMPLES_PER_ENCODER_FRAME
+        if n_frames > len(self.positions):
+            raise BundleError(
+                f"a window of {n_samples} samples has {n_frames} frames, this Whisper has positions"
+                f" for {len(self.positions)}; choose a shorter window"
+            )
+
     def forward(self, samples: Tensor) -> Tensor:
-        frames = functional.gelu(self.conv1(self.log_mel(samples)))
+        log_mel = self.log_mel(samples).to(self.positions.dtype)
+        frames = functional.gelu(self.conv1(log_mel))
         frames = functional.gelu(self.conv2(frames)).transpose(1, 2)
         frames = frames + self.positions[: frames.shape[1]]
         tapped = []
@@ -113,24 +133,30 @@ def load_whisper_encoder(source: str) -> AudioEncoder:
             its first part (`model.bin.part1`).
 
     Raises:
-        BundleError: no such file, or not one of these formats.
+        BundleError: no such file, not one of these formats, or tensors that are missing, renamed or
+            of another shape.
     """
     path = Path(source)
-    if source in available_models():
-        encoder = load_model(source, device="cpu").encoder
-    elif path.is_dir():
-        encoder = _from_transformers(path)
-    elif not path.is_file():
+    if not path.exists() and source not in available_models():
         raise BundleError(
             f"{source}: no Whisper weights there; expected one of {', '.join(available_models())},"
             " a .pt checkpoint, a transformers folder or a CTranslate2 model.bin"
         )
-    elif path.suffix == ".pt":
-        encoder = load_model(source, device="cpu").encoder
-    else:
-        encoder = _from_ctranslate2(path)
+    try:
+        encoder = _read_whisper_encoder(source, path)
+    except (OSError, RuntimeError, ValueError, LookupError, TypeError, UnpicklingError) as err:
+        reason = " ".join(str(err).split())[:_MAX_REASON]
+        raise BundleError(f"{source}: not the weights of a Whisper ({reason})") from err
     freeze(encoder.float())
     return encoder
+
+
+def _read_whisper_encoder(source: str, path: Path) -> AudioEncoder:
+    if path.is_dir():
+        return _from_transformers(path)
+    if path.is_file() and path.suffix != ".pt":
+        return _from_ctranslate2(path)
+    return load_model(source, device="cpu").encoder
 
 
 def load_llama(source: str) -> LlamaForCausalLM:
@@ -156,14 +182,22 @@ def load_llama(source: str) -> LlamaForCausalLM:
         )
     except (OSError, ValueError, RuntimeError) as err:
         raise BundleError(f"{source}: not a LLaMA that transformers can read ({err})") from err
-    for what in ("missing_keys", "mismatched_keys", "unexpected_keys"):
-        if report[what]:  # transformers would go on with random weights
-            named = ", ".join(sorted(map(str, report[what]))[:3])
-            raise BundleError(f"{source}: {what.replace('_keys', '')} tensors: {named}")
+    _refuse_other_tensors(source, report, ("missing_keys", "mismatched_keys", "unexpected_keys"))
     if gguf_file is not None:
         _divide_frequencies(llama, path)
     freeze(llama)
     return llama
+
+
+def _refuse_other_tensors(
+    source: str | Path, report: dict[str, Any], kinds: Sequence[str], prefix: str = ""
+) -> None:
+    """Raise if the checkpoint lacked tensors: transformers would go on with random weights."""
+    for kind in kinds:
+        named = sorted(name for name in map(str, report[kind]) if name.startswith(prefix))
+        if named:
+            what = kind.replace("_keys", "")
+            raise BundleError(f"{source}: {what} tensors: {', '.join(named[:3])}")
 
 
 def _divide_frequencies(llama: LlamaForCausalLM, path: Path) -> None:
@@ -176,7 +210,13 @@ def _divide_frequencies(llama: LlamaForCausalLM, path: Path) -> None:
 
 
 def _from_transformers(folder: Path) -> AudioEncoder:
-    model = WhisperModel.from_pretrained(folder, dtype=torch.float32)
+    kind = AutoConfig.from_pretrained(folder).model_type
+    if kind != "whisper":
+        raise BundleError(f"{folder}: a model of type {kind}, expected a Whisper")
+    model, report = WhisperModel.from_pretrained(
+        folder, dtype=torch.float32, output_loading_info=True
+    )
+    _refuse_other_tensors(folder, report, ("missing_keys", "mismatched_keys"), "encoder.")
     config = model.config
     encoder = AudioEncoder(
         config.num_mel_bins,
