@@ -7,11 +7,14 @@ answers, whatever was asked before.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
 from types import TracebackType
 
 import numpy as np
@@ -19,8 +22,9 @@ from numpy.typing import NDArray
 
 from listen_edge.answer import Answer, Reason
 from listen_edge.audio import level_dbfs, prepare
-from listen_edge.bundle import Bundle, open_bundle
+from listen_edge.bundle import Bundle, cache_dir, open_bundle
 from listen_edge.errors import BackendError, BundleError
+from listen_edge.manifest import Manifest
 from listen_edge.question import parse_concept
 from listen_edge.runtime.encoder import EncoderSession, available_backends
 from listen_edge.runtime.llama import LlamaSession, gpu_is_supported
@@ -77,6 +81,7 @@ class Engine:
             gpu_layers=gpu_layers,
             vocab_sha256=manifest.vocab_sha256,
             n_embd=manifest.n_embd,
+            prefix_state=_prefix_state(manifest, gpu_layers),
         )
 
     def ask(
@@ -335,6 +340,14 @@ def load(
     """Verify and load a bundle; arguments and errors as for open_bundle and Engine."""
     bundle = open_bundle(name_or_path)
     return Engine(bundle, backend=backend, n_threads=n_threads, thresholds=thresholds)
+
+
+def _prefix_state(manifest: Manifest, gpu_layers: int) -> Path:
+    """Return where the KV of this LLM's constant prefix is kept."""
+    gguf, where = manifest.gguf, "gpu" if gpu_layers else "cpu"
+    prompt = hashlib.sha256(manifest.prompt.prefix.encode()).hexdigest()[:16]
+    parts = (gguf.sha256, gguf.quantization, version("llama-cpp-python"), where, prompt)
+    return cache_dir() / f"{'.'.join(parts)}.prefix"
 
 
 def usable_cores() -> int:

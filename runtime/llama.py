@@ -11,7 +11,9 @@ token embeddings it gives bit-identical logits.
 from __future__ import annotations
 
 import ctypes
+import errno
 import hashlib
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -24,11 +26,14 @@ from numpy.typing import NDArray
 from listen_edge.errors import BundleError, MissingExtraError
 from listen_edge.prompt import Prompt
 from listen_edge.replacing import replacing
+from listen_edge.runtime.kept import is_intact, keep
 
 try:
     import llama_cpp
 except ImportError as err:  # pragma: no cover - a base dependency
     raise MissingExtraError("llama-cpp-python", "cpu") from err
+
+logger = logging.getLogger(__name__)
 
 MAX_QUESTIONS = 32  # sequences decoded together; more are asked in several batches
 _BATCH_TOKENS = 1024  # longest prefix, and all questions of a batch
@@ -80,6 +85,8 @@ class LlamaSession:
         gpu_layers: layers offloaded to the GPU (-1: all), 0 on the CPU.
         vocab_sha256: of the vocabulary that the adapter was trained with, None for any.
         n_embd: width that the adapter was trained for, None for any.
+        prefix_state: file that keeps the constant prefix's KV from one start to the next, made if
+            it is missing or damaged; it belongs to this model, prompt and llama.cpp. None: no file.
 
     Raises:
         BundleError: the file is no GGUF of a LLaMA, its vocabulary or width is another, or an
@@ -95,6 +102,7 @@ class LlamaSession:
         gpu_layers: int = 0,
         vocab_sha256: str | None = None,
         n_embd: int | None = None,
+        prefix_state: Path | None = None,
     ) -> None:
         with ExitStack() as stack:
             model = _load_model(gguf_path, gpu_layers=gpu_layers)
@@ -123,7 +131,7 @@ class LlamaSession:
             self._bridge = self.tokenize(prompt.bridge)
             self._yes = [self._single_token(text) for text in prompt.yes]
             self._no = [self._single_token(text) for text in prompt.no]
-            self._n_prefix = self._decode_prefix(self.tokenize(prompt.prefix))
+            self._n_prefix = self._prepare_prefix(self.tokenize(prompt.prefix), prefix_state)
             self._stack = stack.pop_all()
 
     def tokenize(self, text: str) -> list[int]:
@@ -152,6 +160,36 @@ class LlamaSession:
             texts = [self._prompt.ask(c) for c in concepts[start : start + MAX_QUESTIONS]]
             margins.append(self._decode_questions(n_audio, [self.tokenize(t) for t in texts]))
         return np.concatenate(margins) if margins else np.zeros(0, np.float32)
+
+    def _prepare_prefix(self, tokens: list[int], state: Path | None) -> int:
+        """Put the prefix's KV into sequence 0, from the file or computed; return its length."""
+        if state is not None and is_intact(state) and self._read_prefix(tokens, state):
+            return len(tokens)
+        n_prefix = self._decode_prefix(tokens)
+        if state is not None:
+            try:
+                keep(state, lambda path: self._write_prefix(tokens, path))
+            except OSError as err:  # the next start computes it again
+                logger.warning("%s: the prefix cannot be kept (%s)", state, err.strerror)
+        return n_prefix
+
+    def _read_prefix(self, tokens: list[int], state: Path) -> bool:
+        found = (llama_cpp.llama_token * len(tokens))()
+        n_found = ctypes.c_size_t(0)
+        n_bytes = llama_cpp.llama_state_seq_load_file(
+            self._context, str(state).encode(), 0, found, len(tokens), ctypes.byref(n_found)
+        )
+        if n_bytes and list(found[: n_found.value]) == tokens:
+            return True
+        llama_cpp.llama_memory_seq_rm(self._memory, 0, 0, -1)
+        return False
+
+    def _write_prefix(self, tokens: list[int], path: Path) -> None:
+        array = (llama_cpp.llama_token * len(tokens))(*tokens)
+        if not llama_cpp.llama_state_seq_save_file(
+            self._context, str(path).encode(), 0, array, len(tokens)
+        ):
+            raise OSError(errno.EIO, "llama.cpp did not write it")
 
     def _decode_prefix(self, tokens: list[int]) -> int:
         for position, token in enumerate(tokens):

@@ -10,9 +10,10 @@ import logging
 from importlib.metadata import version
 from pathlib import Path
 
-from listen_edge.bundle import cache_dir, sha256_of
+from listen_edge.bundle import cache_dir
 from listen_edge.errors import BundleError
 from listen_edge.manifest import Gguf
+from listen_edge.runtime.kept import is_intact, keep
 from listen_edge.runtime.llama import quantize_gguf
 
 logger = logging.getLogger(__name__)
@@ -31,15 +32,11 @@ def runnable_gguf(source_path: Path, gguf: Gguf, n_threads: int) -> Path:
         return source_path
     name = f"{gguf.sha256}.{gguf.quantization}.{version('llama-cpp-python')}.gguf"
     cached = cache_dir() / name
-    recorded = cached.with_suffix(".sha256")
-    if cached.is_file() and recorded.is_file() and recorded.read_text() == sha256_of(cached):
+    if is_intact(cached):
         return cached
     logger.info("requantising %s to %s, once", source_path.name, gguf.quantization)
     try:
-        cached.parent.mkdir(parents=True, exist_ok=True)
-        recorded.unlink(missing_ok=True)
-        quantize_gguf(source_path, cached, gguf.quantization, n_threads)
-        recorded.write_text(sha256_of(cached))
+        keep(cached, lambda path: quantize_gguf(source_path, path, gguf.quantization, n_threads))
     except OSError as err:
         raise BundleError(
             f"{cached.parent}: the requantised LLM cannot be written ({err.strerror}); free some "

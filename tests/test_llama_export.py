@@ -18,11 +18,12 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from listen_edge.bundle import open_bundle
 from listen_edge.errors import BundleError
 from listen_edge.export.importance import measure_importance
 from listen_edge.export.llama_gguf import TORTURE_TEXTS, export_llama
 from listen_edge.export.llm import export_llm
-from listen_edge.prompt import Prompt
+from listen_edge.prompt import DEFAULT_PROMPT, Prompt
 from listen_edge.runtime.llama import LlamaSession, Vocabulary, quantize_gguf
 from listen_edge.train.backbones import load_llama
 from listen_edge.train.packing import AudioLlama
@@ -39,8 +40,8 @@ LLAMA3_SPLIT = (
 )
 
 
-def _byte_level(splitting: str) -> Tokenizer:
-    tokenizer = Tokenizer(models.BPE())
+def _split_as(splitting: str, tokenizer: Tokenizer) -> Tokenizer:
+    """Give a byte-level BPE the splitting that llama.cpp knows by this name."""
     splits = {
         "llama-bpe": [pre_tokenizers.Split(Regex(LLAMA3_SPLIT), "isolated")],
         "smollm": [pre_tokenizers.Digits(individual_digits=True)],
@@ -51,6 +52,11 @@ def _byte_level(splitting: str) -> Tokenizer:
         [*splits, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=is_plain)]
     )
     tokenizer.decoder = decoders.ByteLevel()
+    return tokenizer
+
+
+def _byte_level(splitting: str) -> Tokenizer:
+    tokenizer = _split_as(splitting, Tokenizer(models.BPE()))
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(
         vocab_size=600, special_tokens=["<|end|>"], initial_alphabet=alphabet, show_progress=False
@@ -168,6 +174,38 @@ def test_a_gguf_goes_to_transformers_and_back(
         ]
     expected, found = _margins(load_llama(str(llama_gguf)), tmp_path / "back.gguf", prompt)
     np.testing.assert_allclose(found, expected, atol=0.05)
+
+
+def test_the_embedded_llm_goes_to_transformers_and_back(tmp_path: Path) -> None:
+    """Real weights and the real vocabulary: GGUF -> transformers -> GGUF, both in float16."""
+    source = open_bundle("tiny").gguf_path
+    loaded = load_llama(str(source))
+    sizes = {k: v for k, v in loaded.config.to_dict().items() if k != "quantization_config"}
+    plain = LlamaForCausalLM(LlamaConfig(**sizes))
+    plain.load_state_dict(loaded.state_dict())
+    plain.half().save_pretrained(tmp_path / "hf")
+    fields = gguf.GGUFReader(source).fields
+    tokens = fields["tokenizer.ggml.tokens"].contents()
+    merges = [tuple(merge.split(" ")) for merge in fields["tokenizer.ggml.merges"].contents()]
+    vocabulary = {token: k for k, token in enumerate(tokens)}
+    tokenizer = _split_as("smollm", Tokenizer(models.BPE(vocabulary, merges)))
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token="<|im_start|>", eos_token="<|im_end|>"
+    ).save_pretrained(tmp_path / "hf")
+    export_llama(tmp_path / "hf", tmp_path / "back.gguf")
+    quantize_gguf(source, tmp_path / "f16.gguf", "f16", 2)
+    embeddings = np.random.default_rng(0).normal(0, 0.1, (12, 576)).astype(np.float32)
+    margins, hashes, tokenised = [], [], []
+    for path in (tmp_path / "f16.gguf", tmp_path / "back.gguf"):
+        session = LlamaSession(path, DEFAULT_PROMPT, n_threads=2)
+        margins.append(session.margins(embeddings, ["siren", "dog barking", "rain", "violin"]))
+        session.close()
+        with Vocabulary(path) as vocabulary_of_file:
+            hashes.append(vocabulary_of_file.sha256())
+            tokenised.append([vocabulary_of_file.tokenize(text) for text in TORTURE_TEXTS])
+    np.testing.assert_array_equal(margins[0], margins[1])
+    assert hashes[0] == hashes[1] and tokenised[0] == tokenised[1]
+    assert tokenised[0] == [tokenizer.encode(text).ids for text in TORTURE_TEXTS]
 
 
 def test_what_cannot_be_exported_is_one_clear_error_and_nothing_is_left(tmp_path: Path) -> None:
