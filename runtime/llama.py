@@ -14,6 +14,7 @@ import ctypes
 import errno
 import hashlib
 import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -27,6 +28,11 @@ from listen_edge.errors import BundleError, MissingExtraError
 from listen_edge.prompt import Prompt
 from listen_edge.replacing import replacing
 from listen_edge.runtime.kept import is_intact, keep
+
+# Threads that wait for each other turn in a loop, by default for longer than a scheduler's time
+# slice: on two cores, one shared with another process, a window of 0.2 s took 3 to 17 s. After
+# 1,000 turns they sleep, which costs nothing measurable alone (docs/performance.md).
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # libgomp reads it when it is loaded
 
 try:
     import llama_cpp
@@ -120,7 +126,7 @@ class LlamaSession:
                     f"{gguf_path.name}: its vocabulary {found[:8]}... is not the manifest's "
                     f"{vocab_sha256[:8]}...; adapter and LLM do not belong together"
                 )
-            self._context = _new_context(model, n_threads)
+            self._context = _new_context(model, n_threads, on_gpu=gpu_layers != 0)
             stack.callback(llama_cpp.llama_free, self._context)  # before its model
             self._memory = llama_cpp.llama_get_memory(self._context)
             self._tokens = _Batch(_BATCH_TOKENS, 0, MAX_QUESTIONS)
@@ -376,7 +382,7 @@ def _load_model(gguf_path: Path, *, vocab_only: bool = False, gpu_layers: int = 
     return model
 
 
-def _new_context(model: Any, n_threads: int) -> Any:
+def _new_context(model: Any, n_threads: int, *, on_gpu: bool) -> Any:
     params = llama_cpp.llama_context_default_params()
     params.n_ctx = _CONTEXT_TOKENS
     params.n_batch = params.n_ubatch = _BATCH_TOKENS
@@ -385,6 +391,8 @@ def _new_context(model: Any, n_threads: int) -> Any:
     params.kv_unified = True  # forks share the cells of prefix and audio
     params.n_threads = params.n_threads_batch = n_threads
     params.no_perf = True
+    if not on_gpu:  # llama.cpp's own choice takes a fifth longer on the CPU
+        params.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED
     context = llama_cpp.llama_init_from_model(model, params)
     if not context:
         raise BundleError("llama.cpp could not make a context: out of memory?")
