@@ -1,6 +1,7 @@
 # Two commands for a fresh Debian or Ubuntu machine:
 #   make demo   set up .venv, answer questions about the example recordings, listen to them
 #   make test   set up .venv and run every check
+# make arm64 compares the answers of an emulated arm64 with this machine's.
 
 PYTHON ?= python3
 VENV := .venv
@@ -16,7 +17,7 @@ INSTALL := sudo apt-get install -y build-essential python3-dev python3-venv libp
 SOUND := pulseaudio pulseaudio-utils libasound2-plugins libportaudio2 ffmpeg wordnet-base openssl
 ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: demo test check format system sound clean
+.PHONY: demo test check arm64 format system sound clean
 
 demo: $(VENV)/.demo
 	$(BIN)/listen-edge ask $(CLIPS)/*.ogg --ask "siren?" --ask "is a dog barking?" \
@@ -30,9 +31,13 @@ test: sound $(VENV)/.test
 check:
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	rm -rf build && $(BIN)/python -m pip install --quiet --no-deps --target build/check .
+	rm -rf build/check build/lib build/bdist.* && $(BIN)/python -m pip install --quiet --no-deps --target build/check .
 	cd build/check && ../../$(BIN)/mypy --config-file ../../pyproject.toml -p listen_edge
 	$(BIN)/python -m pytest
+
+# The embedded bundle on an emulated arm64 core, its answers against this machine's; long.
+arm64: $(VENV)/.demo
+	tests/arm64/check.sh
 
 format:
 	$(BIN)/ruff format .

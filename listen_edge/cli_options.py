@@ -55,15 +55,16 @@ def load_engine(
     on: float | None = None,
     off: float | None = None,
 ) -> Engine:
-    """Load a bundle; on and off override its thresholds."""
+    """Load a bundle; on and off override its thresholds, and those of one swapped in later."""
     from listen_edge.bundle import open_bundle
     from listen_edge.runtime.engine import Engine
     from listen_edge.runtime.score import Thresholds
 
     opened = open_bundle(bundle)
-    shipped = opened.manifest
-    thresholds = Thresholds(
-        shipped.on_threshold if on is None else on,
-        shipped.off_threshold if off is None else off,
-    )
+    shipped, thresholds = opened.manifest, None
+    if on is not None or off is not None:
+        thresholds = Thresholds(
+            shipped.on_threshold if on is None else on,
+            shipped.off_threshold if off is None else off,
+        )
     return Engine(opened, backend=backend, n_threads=threads, thresholds=thresholds)

@@ -74,10 +74,21 @@ class EncoderSession:
                 f"encoder graph takes {samples.shape} samples, the manifest says [1, {n_samples}]"
             )
         self._input, self._output = samples.name, embeddings.name
+        self._backend = backend
 
     def embed(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return prefix embeddings (n_query, n_embd) of one window (n_samples,)."""
-        outputs = self._session.run([self._output], {self._input: samples[None]})
+        """Return prefix embeddings (n_query, n_embd) of one window (n_samples,).
+
+        Raises:
+            BackendError: the backend has no code for this device.
+        """
+        try:
+            outputs = self._session.run([self._output], {self._input: samples[None]})
+        except Exception as err:  # a wheel without code for this GPU fails here, not before
+            raise BackendError(
+                f"backend {self._backend}: onnxruntime cannot compute the encoder there ({err}); "
+                "install onnxruntime for this GPU (docs/install.md) or use --backend cpu"
+            ) from err
         return np.asarray(outputs[0][0], np.float32)
 
 

@@ -203,3 +203,12 @@ def test_a_gpu_session_that_ends_up_on_the_cpu_is_an_error(
     assert "CPUExecutionProvider" not in names and names[-1] == "CUDAExecutionProvider"
     if backend == "tensorrt":
         assert Path(session.providers[0][1]["trt_engine_cache_path"]).is_dir()
+
+
+def test_a_wheel_for_another_gpu_is_one_clear_error(graph: EncoderGraph, tmp_path: Path) -> None:
+    export_encoder(graph.taps, graph.adapter, N_SAMPLES, tmp_path / "e.onnx")
+    session = EncoderSession(
+        (tmp_path / "e.onnx").read_bytes(), N_SAMPLES, backend="cpu", n_threads=1
+    )
+    with pytest.raises(BackendError, match=r"cannot compute the encoder there.*--backend cpu"):
+        session.embed(np.zeros(N_SAMPLES // 2, np.float32))  # what fails does not matter
