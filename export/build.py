@@ -31,7 +31,7 @@ from listen_edge.evaluation.esc50 import (
     evaluate_esc50,
     margins_of_clips,
 )
-from listen_edge.export.encoder import DEFAULT_PRESET, OPSET, PRESETS, export_encoder
+from listen_edge.export.encoder import DEFAULT_PRESET, PRESETS, export_encoder
 from listen_edge.export.parity import Rung, check_parity, parity_json, parity_ladder
 from listen_edge.log_mel import SAMPLE_RATE
 from listen_edge.manifest import SCHEMA, Gguf
@@ -232,7 +232,10 @@ def _raw_manifest(parts: TrainedParts, config: BundleConfig) -> dict[str, Any]:
         "prompt": parts.prompt.to_json(),
         "calibration": Calibration().to_json(),
         "thresholds": {"on": Thresholds.on, "off": Thresholds.off},
-        "requirements": {"onnx_opset": OPSET, "llama_cpp_python": version("llama-cpp-python")},
+        "requirements": {
+            "onnx_opset": max(PRESETS[name].opset for name in config.presets),
+            "llama_cpp_python": version("llama-cpp-python"),
+        },
     }
 
 

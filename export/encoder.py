@@ -20,7 +20,7 @@ import torch
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxscript.optimizer import optimize_ir
 from torch import Tensor, nn
-from whisper.model import disable_sdpa
+from whisper.model import MultiHeadAttention, disable_sdpa
 
 from listen_edge.errors import BundleError, ListenEdgeError
 from listen_edge.replacing import replacing
@@ -28,7 +28,6 @@ from listen_edge.train.adapter import Adapter
 from listen_edge.train.backbones import WhisperTaps
 
 INPUT, OUTPUT = "samples", "prefix_embeddings"
-OPSET = 18
 _FOLDED_BYTES = 1 << 28  # constants up to this size are folded
 _MAX_FILE_BYTES = (1 << 31) - (1 << 20)  # of a protobuf; larger weights lie beside the graph
 
@@ -42,6 +41,8 @@ class Preset:
         backends: that the graph runs on.
         weight_bits: 8, or 7 where the processor adds pairs of 8-bit products in 16 bits, which
             eight bits overflow: x86 without VNNI. The answers are then the same on every device.
+        is_fused: attention is onnxruntime's own operator, which TensorRT does not know, and GELU
+            one operator instead of five.
 
     Source: optimum's AutoQuantizationConfig has the same table; moonshine-ai/moonshine#73 and #995
     of k2-fsa/icefall on what int8 may cost.
@@ -50,14 +51,19 @@ class Preset:
     precision: str
     backends: tuple[str, ...]
     weight_bits: int = 8
+    is_fused: bool = False
+
+    @property
+    def opset(self) -> int:
+        return 20 if self.is_fused else 18  # the first with GELU; what TensorRT 8.6 reads
 
 
 DEFAULT_PRESET = "x86-avx2"
 PRESETS = {
     "fp32": Preset("fp32", ("cpu", "cuda", "tensorrt")),
-    "x86-avx2": Preset("int8", ("cpu",), weight_bits=7),
-    "x86-avx512-vnni": Preset("int8", ("cpu",)),
-    "arm64": Preset("int8", ("cpu",)),
+    "x86-avx2": Preset("int8", ("cpu",), weight_bits=7, is_fused=True),
+    "x86-avx512-vnni": Preset("int8", ("cpu",), is_fused=True),
+    "arm64": Preset("int8", ("cpu",), is_fused=True),
     # GPUs have no kernel for activations quantised as they come.
     "jetson-fp16": Preset("fp16", ("cuda", "tensorrt")),
 }
@@ -99,7 +105,8 @@ def export_encoder(
     wanted = PRESETS[preset]
     taps.check_window(n_samples)
     graph = EncoderGraph(taps, adapter).eval()
-    model = _export(graph.to_half() if wanted.precision == "fp16" else graph, n_samples)
+    graph = graph.to_half() if wanted.precision == "fp16" else graph
+    model = _export(graph, n_samples, wanted)
     try:
         with replacing(path) as temporary:
             if wanted.precision == "int8":
@@ -133,11 +140,11 @@ def quantize_encoder(source: Path, target: Path, weight_bits: int) -> None:
     )
 
 
-def _export(graph: EncoderGraph, n_samples: int) -> onnx.ModelProto:
+def _export(graph: EncoderGraph, n_samples: int, preset: Preset) -> onnx.ModelProto:
     # The exporter reports on stdout and warns of its own deprecations; results own stdout here.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with (
-        disable_sdpa(),
+        _fused_attention() if preset.is_fused else disable_sdpa(),
         warnings.catch_warnings(),
         contextlib.redirect_stdout(io.StringIO()),
         torch.inference_mode(),
@@ -148,7 +155,7 @@ def _export(graph: EncoderGraph, n_samples: int) -> onnx.ModelProto:
             (torch.zeros(1, n_samples),),
             input_names=[INPUT],
             output_names=[OUTPUT],
-            opset_version=OPSET,
+            opset_version=preset.opset,
             dynamo=True,
             verbose=False,
         )
@@ -159,6 +166,31 @@ def _export(graph: EncoderGraph, n_samples: int) -> onnx.ModelProto:
     model = program.model_proto
     _forget_origin(model)
     return model
+
+
+@contextlib.contextmanager
+def _fused_attention() -> Iterator[None]:
+    """Write Whisper's attention as onnxruntime's MultiHeadAttention, as long as the block lasts."""
+
+    def attend(
+        self: MultiHeadAttention, q: Tensor, k: Tensor, v: Tensor, mask: None = None
+    ) -> tuple[Tensor, None]:
+        mixed = torch.onnx.ops.symbolic(
+            "com.microsoft::MultiHeadAttention",
+            (q, k, v),  # each (batch, n_frames, d_encoder)
+            {"num_heads": self.n_head},
+            dtype=q.dtype,
+            shape=q.shape,
+            version=1,
+        )
+        return mixed, None
+
+    plain = MultiHeadAttention.qkv_attention
+    MultiHeadAttention.qkv_attention = attend
+    try:
+        yield
+    finally:
+        MultiHeadAttention.qkv_attention = plain
 
 
 def _forget_origin(model: onnx.ModelProto) -> None:

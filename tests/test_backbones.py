@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
-from transformers import WhisperConfig, WhisperModel
+from transformers import GPT2Config, WhisperConfig, WhisperModel
 
 from listen_edge.errors import BundleError
 from listen_edge.prompt import Prompt
@@ -119,6 +120,39 @@ def test_foreign_weights_are_one_clear_error(tmp_path: Path) -> None:
         load_whisper_encoder(str(tmp_path / "missing.pt"))
     with pytest.raises(BundleError, match="no such GGUF file"):
         load_llama(str(tmp_path / "missing.gguf"))
+
+
+def test_a_whisper_with_missing_or_renamed_tensors_is_refused(
+    tmp_path: Path, whisper_checkpoint: Path
+) -> None:
+    """transformers and torch would go on with random weights, or raise pages."""
+    state = torch.load(whisper_checkpoint)
+    weights = state["model_state_dict"]
+    weights["encoder.blocks.0.attn.other.weight"] = weights.pop("encoder.blocks.0.attn.key.weight")
+    torch.save(state, tmp_path / "renamed.pt")
+    with pytest.raises(BundleError, match=r"renamed\.pt: not the weights of a Whisper \(Error"):
+        load_whisper_encoder(str(tmp_path / "renamed.pt"))
+
+    _save_transformers_whisper(tmp_path / "hf")
+    tensors = safetensors.torch.load_file(tmp_path / "hf/model.safetensors")
+    gone = tensors.pop("encoder.layers.1.fc1.weight")
+    safetensors.torch.save_file(tensors, tmp_path / "hf/model.safetensors", {"format": "pt"})
+    with pytest.raises(BundleError, match=r"missing tensors: encoder\.layers\.1\.fc1\.weight"):
+        load_whisper_encoder(str(tmp_path / "hf"))
+    tensors["encoder.layers.1.fc1.weight"] = gone[:-1]
+    safetensors.torch.save_file(tensors, tmp_path / "hf/model.safetensors", {"format": "pt"})
+    with pytest.raises(BundleError, match=r"fc1\.weight|not the weights of a Whisper"):
+        load_whisper_encoder(str(tmp_path / "hf"))
+
+    _write_ctranslate2(tmp_path / "model.bin", whisper_checkpoint)
+    data = (tmp_path / "model.bin").read_bytes()
+    (tmp_path / "model.bin").write_bytes(data.replace(b"ffn/linear_0/bias", b"ffn/linear_9/bias"))
+    with pytest.raises(BundleError, match="not the weights of a Whisper"):
+        load_whisper_encoder(str(tmp_path / "model.bin"))
+
+    GPT2Config().save_pretrained(tmp_path / "gpt2")
+    with pytest.raises(BundleError, match="a model of type gpt2, expected a Whisper"):
+        load_whisper_encoder(str(tmp_path / "gpt2"))
 
 
 def test_no_gradient_reaches_the_backbones(

@@ -92,6 +92,7 @@ def test_int8_quantises_every_weight_of_matmul_and_no_convolution(
     weights = {tensor.name for tensor in model.initializer}
     kinds = [node.op_type for node in model.node]
     assert "ConvInteger" not in kinds and kinds.count("MatMulInteger") >= 10
+    assert kinds.count("MultiHeadAttention") == 2 and "Erf" not in kinds  # one operator each
     assert not [n for n in model.node if n.op_type == "MatMul" and n.input[1] in weights]
 
 

@@ -178,19 +178,27 @@ class _Listener:
     ) -> dict[str, NDArray[np.float32]]:
         """Return the logit margins of every set, each of shape (n_questions,)."""
         adapter = checkpoint.load_adapter(run)
-        return {name: self._ask(adapter, asked) for name, asked in questions.items()}
+        pairs = {(q.audio, q.concept) for asked in questions.values() for q in asked}
+        margins = self._ask(adapter, sorted(pairs))  # sets share questions: each is asked once
+        return {
+            name: np.array([margins[q.audio, q.concept] for q in asked], np.float32)
+            for name, asked in questions.items()
+        }
 
-    def _ask(self, adapter: Adapter, questions: Sequence[Question]) -> NDArray[np.float32]:
-        margins = np.zeros(len(questions), np.float32)
-        places: dict[Path, list[int]] = {}
-        for place, question in enumerate(questions):
-            places.setdefault(question.audio, []).append(place)
-        for batch in _batches(list(places)):
-            asked = [[questions[place].concept for place in places[audio]] for audio in batch]
+    def _ask(
+        self, adapter: Adapter, pairs: Sequence[tuple[Path, str]]
+    ) -> dict[tuple[Path, str], float]:
+        by_clip: dict[Path, list[str]] = {}
+        for audio, concept in pairs:
+            by_clip.setdefault(audio, []).append(concept)
+        margins: dict[tuple[Path, str], float] = {}
+        for batch in _batches(list(by_clip)):
+            asked = [by_clip[audio] for audio in batch]
             with torch.inference_mode():
                 embeddings = adapter(torch.stack([self._hear(audio) for audio in batch]))
-                found = self._llama.margins(embeddings, asked).numpy()
-            margins[[place for audio in batch for place in places[audio]]] = found
+                found = self._llama.margins(embeddings, asked).tolist()
+            keys = [(audio, concept) for audio in batch for concept in by_clip[audio]]
+            margins.update(zip(keys, found, strict=True))
         return margins
 
     def _hear(self, audio: Path) -> torch.Tensor:

@@ -14,10 +14,10 @@ from listen_edge.train.ablation import Figure
 def table_lines(figures: Sequence[Figure]) -> Iterator[str]:
     """Yield a line per arm: accuracy and AUROC of every set, mean and standard deviation."""
     sets = list(dict.fromkeys(figure.questions for figure in figures))
-    yield f"{'accuracy at margin 0, % / AUROC':32}" + "".join(f"{name:>26}" for name in sets)
+    yield f"{'accuracy at margin 0, % / AUROC':32}" + "".join(f"{name:>30}" for name in sets)
     for arm in dict.fromkeys(figure.arm for figure in figures):
         cells = [figure for figure in figures if figure.arm == arm]
-        yield f"{arm:32}" + "".join(f"{_cell(cell):>26}" for cell in cells)
+        yield f"{arm:32}" + "".join(f"{_cell(cell):>30}" for cell in cells)
 
 
 def _cell(figure: Figure) -> str:
