@@ -53,7 +53,7 @@ def draw_figures(figures: Sequence[Figure], target: Path) -> None:
     axis.axhline(50, color="grey", linestyle="--", linewidth=1)
     axis.set_xticks(np.arange(len(sets)) + 0.4 - width / 2, sets)
     axis.set(ylabel="accuracy at margin 0, %", ylim=(40, 100))
-    axis.legend(loc="lower left", ncols=2, fontsize="small")
+    axis.legend(loc="upper left", ncols=len(arms), fontsize="small")
     try:
         figure.savefig(target, dpi=120)
     except (OSError, ValueError) as err:
