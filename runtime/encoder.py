@@ -61,7 +61,7 @@ class EncoderSession:
                 model, options, providers=_providers(backend)
             )
         except Exception as err:  # onnxruntime raises its own unexported types
-            raise BundleError(f"encoder graph: onnxruntime cannot load it ({err})") from err
+            raise BundleError(f"encoder graph: onnxruntime cannot load it ({_line(err)})") from err
         if self._session.get_providers()[0] != provider:
             raise BackendError(
                 f"backend {backend}: onnxruntime could not start it and runs on "
@@ -86,10 +86,16 @@ class EncoderSession:
             outputs = self._session.run([self._output], {self._input: samples[None]})
         except Exception as err:  # a wheel without code for this GPU fails here, not before
             raise BackendError(
-                f"backend {self._backend}: onnxruntime cannot compute the encoder there ({err}); "
-                "install onnxruntime for this GPU (docs/install.md) or use --backend cpu"
+                f"backend {self._backend}: onnxruntime cannot compute the encoder there "
+                f"({_line(err)}); install onnxruntime for this GPU (docs/install.md) or use "
+                "--backend cpu"
             ) from err
         return np.asarray(outputs[0][0], np.float32)
+
+
+def _line(err: Exception) -> str:
+    """Return onnxruntime's message, which may have several lines, as one."""
+    return " ".join(str(err).split())
 
 
 def _providers(backend: str) -> list[tuple[str, dict[str, Any]]]:
