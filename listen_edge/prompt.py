@@ -20,20 +20,14 @@ from typing import Any
 
 # sounds, one of them, one that is not
 _EXAMPLES: tuple[tuple[tuple[str, ...], str, str], ...] = (
-    (("keyboard typing", "laughing"), "laughing", "cat"),
-    (("crying baby",), "crying baby", "wind"),
-    (("helicopter", "wind"), "wind", "clapping"),
-    (("sheep",), "sheep", "glass breaking"),
     (("footsteps", "crow"), "footsteps", "engine"),
-    (("vacuum cleaner",), "vacuum cleaner", "rooster"),
-    (("rain", "cow"), "cow", "dog"),
-    (("siren",), "siren", "airplane"),
-    (("pouring water", "coughing"), "pouring water", "hen"),
-    (("mouse click",), "mouse click", "frog"),
-    (("snoring", "clock tick"), "snoring", "fireworks"),
-    (("thunderstorm",), "thunderstorm", "pig"),
     (("brushing teeth", "door knock"), "door knock", "sneezing"),
-    (("chainsaw", "insects"), "chainsaw", "toilet flush"),
+    (("siren",), "siren", "airplane"),
+    (("thunderstorm",), "thunderstorm", "pig"),
+    (("mouse click",), "mouse click", "frog"),
+    (("crying baby",), "crying baby", "wind"),
+    (("rain", "cow"), "cow", "dog"),
+    (("snoring", "clock tick"), "snoring", "fireworks"),
 )
 
 

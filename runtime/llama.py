@@ -1,8 +1,8 @@
-"""The LLaMA: text and prefix embeddings in, logit margins out.
+"""The LLaMA: prefix embeddings and questions in, logit margins out.
 
-The only file that touches llama.cpp's low-level API. It keeps the KV of the constant prefix for
-the life of the process, decodes a window's audio once and forks it to one sequence per question.
-It knows nothing of audio, calibration or question wording.
+It keeps the KV of the constant prefix for the life of the process; a window's audio and all
+questions about it are one batch, the audio's rows shared by one sequence per question. It knows
+nothing of audio, calibration or question wording.
 
 Source: llama_batch.embd takes embeddings where the high-level API takes tokens only; fed a text's
 token embeddings it gives bit-identical logits.
@@ -12,73 +12,31 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import hashlib
 import logging
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from listen_edge.errors import BundleError, MissingExtraError
+from listen_edge.errors import BundleError
 from listen_edge.prompt import Prompt
-from listen_edge.replacing import replacing
+from listen_edge.runtime.gguf import (
+    TokenEmbeddings,
+    llama_cpp,
+    load_model,
+    tokenize,
+    vocab_sha256_of,
+)
 from listen_edge.runtime.kept import is_intact, keep
-
-# Threads that wait for each other turn in a loop, by default for longer than a scheduler's time
-# slice: on two cores, one shared with another process, a window of 0.2 s took 3 to 17 s. After
-# 1,000 turns they sleep, which costs nothing measurable alone (docs/performance.md).
-os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # libgomp reads it when it is loaded
-
-try:
-    import llama_cpp
-except ImportError as err:  # pragma: no cover - a base dependency
-    raise MissingExtraError("llama-cpp-python", "cpu") from err
 
 logger = logging.getLogger(__name__)
 
 MAX_QUESTIONS = 32  # sequences decoded together; more are asked in several batches
-_BATCH_TOKENS = 1024  # longest prefix, and all questions of a batch
+_BATCH_ROWS = 1024  # longest prefix, and audio and all questions of a batch
 _CONTEXT_TOKENS = 2048
-_SILENT = llama_cpp.llama_log_callback(lambda level, text, user_data: None)
-
-
-class Vocabulary:
-    """llama.cpp's own tokeniser of one GGUF, without its weights.
-
-    transformers' conversion of the same vocabulary drops leading spaces (" Yes" and " No" become
-    one token), so training tokenises here as well.
-    """
-
-    def __init__(self, gguf_path: Path) -> None:
-        with ExitStack() as stack:
-            model = _load_model(gguf_path, vocab_only=True)
-            stack.callback(llama_cpp.llama_model_free, model)
-            self._vocab = llama_cpp.llama_model_get_vocab(model)
-            self._stack = stack.pop_all()
-
-    def tokenize(self, text: str) -> list[int]:
-        """Return the token ids of `text`, without any special token added."""
-        return _tokenize(self._vocab, text)
-
-    def sha256(self) -> str:
-        """Return the hash of all token texts in order: equal means the same vocabulary."""
-        return _vocab_sha256(self._vocab)
-
-    def close(self) -> None:
-        self._stack.close()
-
-    def __enter__(self) -> Vocabulary:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, err: BaseException | None, tb: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class LlamaSession:
@@ -111,7 +69,7 @@ class LlamaSession:
         prefix_state: Path | None = None,
     ) -> None:
         with ExitStack() as stack:
-            model = _load_model(gguf_path, gpu_layers=gpu_layers)
+            model = load_model(gguf_path, gpu_layers=gpu_layers)
             stack.callback(llama_cpp.llama_model_free, model)
             self._vocab = llama_cpp.llama_model_get_vocab(model)
             self.n_embd = int(llama_cpp.llama_model_n_embd(model))
@@ -120,7 +78,7 @@ class LlamaSession:
                     f"{gguf_path.name}: its width {self.n_embd} is not the manifest's {n_embd}; "
                     "adapter and LLM do not belong together"
                 )
-            found = _vocab_sha256(self._vocab)
+            found = vocab_sha256_of(self._vocab)
             if vocab_sha256 not in (None, found):
                 raise BundleError(
                     f"{gguf_path.name}: its vocabulary {found[:8]}... is not the manifest's "
@@ -129,12 +87,11 @@ class LlamaSession:
             self._context = _new_context(model, n_threads, on_gpu=gpu_layers != 0)
             stack.callback(llama_cpp.llama_free, self._context)  # before its model
             self._memory = llama_cpp.llama_get_memory(self._context)
-            self._tokens = _Batch(_BATCH_TOKENS, 0, MAX_QUESTIONS)
-            stack.callback(self._tokens.free)
-            self._embeddings = _Batch(_BATCH_TOKENS, self.n_embd, 1)
-            stack.callback(self._embeddings.free)
+            self._batch = _Batch(_BATCH_ROWS, self.n_embd, MAX_QUESTIONS + 1)
+            stack.callback(self._batch.free)
+            self._embed = TokenEmbeddings(gguf_path)
             self._prompt = prompt
-            self._bridge = self.tokenize(prompt.bridge)
+            self._bridge = self._embed(self.tokenize(prompt.bridge))
             self._yes = [self._single_token(text) for text in prompt.yes]
             self._no = [self._single_token(text) for text in prompt.no]
             self._n_prefix = self._prepare_prefix(self.tokenize(prompt.prefix), prefix_state)
@@ -142,7 +99,7 @@ class LlamaSession:
 
     def tokenize(self, text: str) -> list[int]:
         """Return the token ids of `text`, without any special token added."""
-        return _tokenize(self._vocab, text)
+        return tokenize(self._vocab, text)
 
     def margins(
         self, audio: NDArray[np.float32] | Sequence[int], concepts: Sequence[str]
@@ -160,12 +117,25 @@ class LlamaSession:
         Raises:
             BundleError: the embeddings have another width than the model's.
         """
-        n_audio = self._decode_audio(audio)
+        llama_cpp.llama_memory_seq_rm(self._memory, 0, self._n_prefix, -1)
+        shared = np.concatenate([self._prefix_embeddings(audio), self._bridge])
         margins = []
         for start in range(0, len(concepts), MAX_QUESTIONS):
             texts = [self._prompt.ask(c) for c in concepts[start : start + MAX_QUESTIONS]]
-            margins.append(self._decode_questions(n_audio, [self.tokenize(t) for t in texts]))
+            questions = [self._embed(self.tokenize(text)) for text in texts]
+            n_decoded = len(shared) if start else 0
+            margins.append(self._decode_questions(shared, n_decoded, questions))
         return np.concatenate(margins) if margins else np.zeros(0, np.float32)
+
+    def _prefix_embeddings(self, audio: NDArray[np.float32] | Sequence[int]) -> NDArray[np.float32]:
+        if not isinstance(audio, np.ndarray):
+            return self._embed(audio)
+        if audio.ndim != 2 or audio.shape[1] != self.n_embd:
+            raise BundleError(
+                f"prefix embeddings have shape {audio.shape}, the LLM expects "
+                f"(n_query, {self.n_embd}); adapter and LLM belong to different bundles"
+            )
+        return np.asarray(audio, np.float32)
 
     def _prepare_prefix(self, tokens: list[int], state: Path | None) -> int:
         """Put the prefix's KV into sequence 0, from the file or computed; return its length."""
@@ -198,47 +168,37 @@ class LlamaSession:
             raise OSError(errno.EIO, "llama.cpp did not write it")
 
     def _decode_prefix(self, tokens: list[int]) -> int:
-        for position, token in enumerate(tokens):
-            self._tokens.add(position, [0], token=token)
-        self._tokens.decode(self._context)
+        for position, row in enumerate(self._embed(tokens)):
+            self._batch.add(row, position, [0])
+        self._batch.decode(self._context)
         return len(tokens)
 
-    def _decode_audio(self, audio: NDArray[np.float32] | Sequence[int]) -> int:
-        """Append the window's audio to sequence 0 after the prefix; return its length."""
-        llama_cpp.llama_memory_seq_rm(self._memory, 0, self._n_prefix, -1)
-        if isinstance(audio, np.ndarray):
-            if audio.ndim != 2 or audio.shape[1] != self.n_embd:
-                raise BundleError(
-                    f"prefix embeddings have shape {audio.shape}, the LLM expects "
-                    f"(n_query, {self.n_embd}); adapter and LLM belong to different bundles"
-                )
-            for k, row in enumerate(audio):
-                self._embeddings.add(self._n_prefix + k, [0], embedding=row)
-            self._embeddings.decode(self._context)
-        else:
-            for k, token in enumerate(audio):
-                self._tokens.add(self._n_prefix + k, [0], token=token)
-            self._tokens.decode(self._context)
-        return len(audio)
-
     def _decode_questions(
-        self, n_audio: int, questions: Sequence[Sequence[int]]
+        self,
+        shared: NDArray[np.float32],
+        n_decoded: int,
+        questions: Sequence[NDArray[np.float32]],
     ) -> NDArray[np.float32]:
-        """Fork the audio to one sequence per question and decode all of them at once."""
+        """Decode all questions at once, each in a sequence of its own; return their margins.
+
+        Args:
+            shared: audio and bridge, (n_shared, n_embd).
+            n_decoded: how many of them sequence 0 already holds, behind the prefix.
+            questions: embeddings of each one's tokens.
+        """
         sequences = list(range(1, len(questions) + 1))
         for sequence in sequences:
             llama_cpp.llama_memory_seq_cp(self._memory, 0, sequence, 0, -1)
-        position = self._n_prefix + n_audio
-        for offset, token in enumerate(self._bridge):
-            self._tokens.add(position + offset, sequences, token=token)
-        position += len(self._bridge)
+        for offset, row in enumerate(shared[n_decoded:], start=n_decoded):
+            self._batch.add(row, self._n_prefix + offset, [0, *sequences])
+        start = self._n_prefix + len(shared)
         last_rows = []
         for sequence, question in zip(sequences, questions, strict=True):
-            for offset, token in enumerate(question):
+            for offset, row in enumerate(question):
                 is_last = offset == len(question) - 1
-                row = self._tokens.add(position + offset, [sequence], token=token, logits=is_last)
-            last_rows.append(row)
-        self._tokens.decode(self._context)
+                index = self._batch.add(row, start + offset, [sequence], logits=is_last)
+            last_rows.append(index)
+        self._batch.decode(self._context)
         margins = np.array([self._margin(row) for row in last_rows], np.float32)
         for sequence in sequences:
             llama_cpp.llama_memory_seq_rm(self._memory, sequence, 0, -1)
@@ -260,38 +220,32 @@ class LlamaSession:
         return tokens[0]
 
     def close(self) -> None:
-        """Free the batches, the context and the model, in this order."""
+        """Free the batch, the context and the model, in this order."""
         self._stack.close()
 
 
 class _Batch:
-    """A llama_batch allocated once and filled row by row."""
+    """A llama_batch of embeddings, allocated once and filled row by row."""
 
     def __init__(self, n_rows: int, n_embd: int, n_sequences: int) -> None:
         self._batch = llama_cpp.llama_batch_init(n_rows, n_embd, n_sequences)
         self._n_rows = n_rows
-        self._n_embd = n_embd
+        self._rows = np.ctypeslib.as_array(self._batch.embd, (n_rows, n_embd))
 
     def add(
         self,
+        embedding: NDArray[np.float32],
         position: int,
         sequences: Sequence[int],
         *,
-        token: int | None = None,
-        embedding: NDArray[np.float32] | None = None,
         logits: bool = False,
     ) -> int:
-        """Append one row, a token or an embedding (n_embd,); return its index."""
+        """Append one row, an embedding (n_embd,); return its index."""
         batch, row = self._batch, self._batch.n_tokens
         if row >= self._n_rows:
             self._batch.n_tokens = 0
             raise BundleError(f"the prompt needs more than {self._n_rows} tokens; shorten it")
-        if token is not None:
-            batch.token[row] = token
-        if embedding is not None:
-            source = np.ascontiguousarray(embedding, np.float32)
-            target = ctypes.addressof(batch.embd.contents) + row * self._n_embd * 4
-            ctypes.memmove(target, source.ctypes.data, self._n_embd * 4)
+        self._rows[row] = embedding
         batch.pos[row] = position
         batch.n_seq_id[row] = len(sequences)
         for k, sequence in enumerate(sequences):
@@ -310,82 +264,15 @@ class _Batch:
         llama_cpp.llama_batch_free(self._batch)
 
 
-def quantize_gguf(
-    source_path: Path,
-    target_path: Path,
-    quantization: str,
-    n_threads: int,
-    importance: Mapping[str, NDArray[np.float32]] | None = None,
-) -> None:
-    """Write `source_path` requantised, e.g. to "q8_0", by llama.cpp's own quantiser.
-
-    Args:
-        importance: of each matrix' inputs, see export/importance.py; None weighs them alike.
-
-    Raises:
-        BundleError: unknown type, or the quantiser failed; nothing half-written is left.
-    """
-    file_type = getattr(llama_cpp, f"LLAMA_FTYPE_MOSTLY_{quantization.upper()}", None)
-    if file_type is None:
-        raise BundleError(f"unknown GGUF type {quantization!r}; expected e.g. q8_0")
-    _be_quiet()
-    params = llama_cpp.llama_model_quantize_default_params()
-    params.nthread = n_threads
-    params.ftype = file_type
-    params.allow_requantize = True
-    entries, _kept = _importance_entries(importance or {})
-    if importance:
-        params.imatrix = entries
-    with replacing(target_path) as temporary:
-        status = llama_cpp.llama_model_quantize(
-            str(source_path).encode(), str(temporary).encode(), ctypes.byref(params)
-        )
-        if status != 0:
-            raise BundleError(
-                f"{target_path}: llama.cpp could not quantise {source_path} to {quantization}; "
-                "expected a complete GGUF and space for the result"
-            )
-
-
-def _importance_entries(
-    importance: Mapping[str, NDArray[np.float32]],
-) -> tuple[ctypes.Array[llama_cpp.llama_model_imatrix_data], list[NDArray[np.float32]]]:
-    """Return llama.cpp's list, ended by an entry without name, and the memory it points to."""
-    kept = [np.ascontiguousarray(values, np.float32) for values in importance.values()]
-    entries = (llama_cpp.llama_model_imatrix_data * (len(kept) + 1))()
-    for entry, name, values in zip(entries, importance, kept, strict=False):
-        entry.name = name.encode()
-        entry.data = values.ctypes.data_as(ctypes.POINTER(ctypes.c_float))
-        entry.size = values.size
-    return entries, kept
-
-
 def gpu_is_supported() -> bool:
     """Tell whether this build of llama.cpp can offload layers to a GPU."""
     return bool(llama_cpp.llama_supports_gpu_offload())
 
 
-def _be_quiet() -> None:
-    llama_cpp.llama_log_set(_SILENT, ctypes.c_void_p(0))
-
-
-def _load_model(gguf_path: Path, *, vocab_only: bool = False, gpu_layers: int = 0) -> Any:
-    _be_quiet()
-    params = llama_cpp.llama_model_default_params()
-    params.vocab_only = vocab_only
-    params.n_gpu_layers = gpu_layers
-    model = llama_cpp.llama_model_load_from_file(str(gguf_path).encode(), params)
-    if not model:
-        raise BundleError(
-            f"{gguf_path.name}: llama.cpp cannot load it; expected a complete GGUF of a LLaMA"
-        )
-    return model
-
-
 def _new_context(model: Any, n_threads: int, *, on_gpu: bool) -> Any:
     params = llama_cpp.llama_context_default_params()
     params.n_ctx = _CONTEXT_TOKENS
-    params.n_batch = params.n_ubatch = _BATCH_TOKENS
+    params.n_batch = params.n_ubatch = _BATCH_ROWS
     params.n_seq_max = MAX_QUESTIONS + 1
     params.n_outputs_max = params.n_seq_max  # logits of the questions' last tokens, no others
     params.kv_unified = True  # forks share the cells of prefix and audio
@@ -397,21 +284,3 @@ def _new_context(model: Any, n_threads: int, *, on_gpu: bool) -> Any:
     if not context:
         raise BundleError("llama.cpp could not make a context: out of memory?")
     return context
-
-
-def _tokenize(vocab: Any, text: str) -> list[int]:
-    encoded = text.encode()
-    capacity = len(encoded) + 8
-    tokens = (llama_cpp.llama_token * capacity)()
-    n_tokens = llama_cpp.llama_tokenize(
-        vocab, encoded, len(encoded), tokens, capacity, False, False
-    )
-    return list(tokens[:n_tokens])
-
-
-def _vocab_sha256(vocab: Any) -> str:
-    token_text: Callable[[Any, int], bytes] = llama_cpp.llama_vocab_get_text
-    digest = hashlib.sha256()
-    for token in range(llama_cpp.llama_vocab_n_tokens(vocab)):
-        digest.update(token_text(vocab, token) + b"\0")
-    return digest.hexdigest()

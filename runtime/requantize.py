@@ -13,8 +13,8 @@ from pathlib import Path
 from listen_edge.bundle import cache_dir
 from listen_edge.errors import BundleError
 from listen_edge.manifest import Gguf
+from listen_edge.runtime.gguf import quantize_gguf
 from listen_edge.runtime.kept import is_intact, keep
-from listen_edge.runtime.llama import quantize_gguf
 
 logger = logging.getLogger(__name__)
 

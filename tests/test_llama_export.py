@@ -24,7 +24,8 @@ from listen_edge.export.importance import measure_importance
 from listen_edge.export.llama_gguf import TORTURE_TEXTS, export_llama
 from listen_edge.export.llm import export_llm
 from listen_edge.prompt import DEFAULT_PROMPT, Prompt
-from listen_edge.runtime.llama import LlamaSession, Vocabulary, quantize_gguf
+from listen_edge.runtime.gguf import Vocabulary, quantize_gguf
+from listen_edge.runtime.llama import LlamaSession
 from listen_edge.train.backbones import load_llama
 from listen_edge.train.packing import AudioLlama
 

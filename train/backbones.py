@@ -67,7 +67,8 @@ class WhisperTaps(nn.Module):
     Tap k is the residual stream after k transformer blocks, counted from 1, before `ln_post`;
     blocks past the last tap are dropped. (transformers' hidden_states[k] is the same for k below
     the depth; its hidden_states[0] is the embedding output.) Positions are cut to the window
-    instead of padding the audio to 30 s. `frame_pool` neighbouring frames of 20 ms are averaged.
+    instead of padding the audio to 30 s. At the first tap `frame_pool` neighbouring frames of 20 ms
+    are averaged into one; the blocks behind it compute those fewer frames (docs/performance.md).
 
     Forward: samples (batch, n_samples) -> (batch, n_taps, n_frames, d_encoder), n_frames being
     n_samples // 320 // frame_pool.
@@ -105,17 +106,19 @@ class WhisperTaps(nn.Module):
         tapped = []
         for number, block in enumerate(self.blocks, start=1):
             frames = block(frames)
+            if number == self.taps[0]:
+                frames = _pool(frames, self.frame_pool)
             if number in self.taps:
                 tapped.append(frames)
-        return self._pool(torch.stack(tapped, dim=1))
+        return torch.stack(tapped, dim=1)
 
-    def _pool(self, tapped: Tensor) -> Tensor:
-        if self.frame_pool == 1:
-            return tapped
-        n_pooled = tapped.shape[2] // self.frame_pool
-        frames = tapped[:, :, : n_pooled * self.frame_pool]
-        batch, n_taps, _, d_encoder = frames.shape
-        return frames.reshape(batch, n_taps, n_pooled, self.frame_pool, d_encoder).mean(dim=3)
+
+def _pool(frames: Tensor, n: int) -> Tensor:
+    """Average n neighbours of (batch, n_frames, d); frames that do not fill a last one are left."""
+    if n == 1:
+        return frames
+    whole = frames[:, : frames.shape[1] // n * n]
+    return whole.unflatten(1, (-1, n)).mean(dim=2)
 
 
 def freeze(module: nn.Module) -> None:

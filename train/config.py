@@ -58,7 +58,7 @@ class TrainConfig:
             confused with them.
         init: run whose adapter is started from, None for random weights.
         taps, n_query, d_qformer, n_heads, n_layers, dropout: see AdapterConfig.
-        frame_pool: encoder frames of 20 ms averaged into one.
+        frame_pool: encoder frames of 20 ms averaged into one, from the first tap on.
         window_s: seconds of audio per window.
         n_augmented, n_mixed: see draw_scenes.
         warm_steps, warm_batch, warm_lr: the warm start.
@@ -97,7 +97,7 @@ class TrainConfig:
     n_heads: int = 8
     n_layers: int = 2
     dropout: float = 0.1
-    frame_pool: int = 2
+    frame_pool: int = 4
     window_s: float = 5.0
     n_augmented: int = 2
     n_mixed: int = 3500

@@ -38,7 +38,9 @@ class TapCache:
         self._folder = folder
         self._encoder = encoder
         self._n_samples = round(window_s * SAMPLE_RATE)
-        digest = hashlib.sha256(f"{encoder.taps} {encoder.frame_pool} {window_s}".encode())
+        digest = hashlib.sha256(
+            f"{encoder.taps} {encoder.frame_pool} from the first {window_s}".encode()
+        )
         for parameter in encoder.parameters():
             digest.update(parameter.detach().numpy().tobytes())
         self._weights_hash = digest.hexdigest()
