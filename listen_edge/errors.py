@@ -51,3 +51,8 @@ def require(package: str, extra: str) -> None:
     """Raise MissingExtraError unless a package of an optional extra is installed."""
     if find_spec(package) is None:
         raise MissingExtraError(package, extra)
+
+
+def one_line(err: Exception, n_characters: int = 200) -> str:
+    """Return another library's message, which may have several lines, as one of bounded length."""
+    return " ".join(str(err).split())[:n_characters]

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from listen_edge.bundle import cache_dir
-from listen_edge.errors import BackendError, BundleError, MissingExtraError
+from listen_edge.errors import BackendError, BundleError, MissingExtraError, one_line
 
 try:
     import onnxruntime
@@ -61,7 +61,9 @@ class EncoderSession:
                 model, options, providers=_providers(backend)
             )
         except Exception as err:  # onnxruntime raises its own unexported types
-            raise BundleError(f"encoder graph: onnxruntime cannot load it ({_line(err)})") from err
+            raise BundleError(
+                f"encoder graph: onnxruntime cannot load it ({one_line(err)})"
+            ) from err
         if self._session.get_providers()[0] != provider:
             raise BackendError(
                 f"backend {backend}: onnxruntime could not start it and runs on "
@@ -87,15 +89,10 @@ class EncoderSession:
         except Exception as err:  # a wheel without code for this GPU fails here, not before
             raise BackendError(
                 f"backend {self._backend}: onnxruntime cannot compute the encoder there "
-                f"({_line(err)}); install onnxruntime for this GPU (docs/install.md) or use "
+                f"({one_line(err)}); install onnxruntime for this GPU (docs/install.md) or use "
                 "--backend cpu"
             ) from err
         return np.asarray(outputs[0][0], np.float32)
-
-
-def _line(err: Exception) -> str:
-    """Return onnxruntime's message, which may have several lines, as one."""
-    return " ".join(str(err).split())
 
 
 def _providers(backend: str) -> list[tuple[str, dict[str, Any]]]:

@@ -221,7 +221,9 @@ def tokenize(vocab: Any, text: str) -> list[int]:
     encoded = text.encode()
     capacity = len(encoded) + 8
     tokens = (llama_cpp.llama_token * capacity)()
-    n_tokens = llama_cpp.llama_tokenize(vocab, encoded, len(encoded), tokens, capacity, False, False)
+    n_tokens = llama_cpp.llama_tokenize(
+        vocab, encoded, len(encoded), tokens, capacity, False, False
+    )
     return list(tokens[:n_tokens])
 
 

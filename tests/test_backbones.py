@@ -91,6 +91,17 @@ def test_a_short_window_is_not_padded(whisper_checkpoint: Path) -> None:
     assert taps(torch.zeros(1, 80_000)).shape == (1, 1, 250, 32)
 
 
+def test_frames_are_averaged_at_the_first_tap_and_no_later(whisper_checkpoint: Path) -> None:
+    encoder = load_whisper_encoder(str(whisper_checkpoint))
+    samples = torch.randn(1, 80_000) * 0.1
+    with torch.inference_mode():
+        whole = WhisperTaps(encoder, [1])(samples)[:, 0]
+        averaged = whole[:, :248].reshape(1, 62, 4, 32).mean(dim=2)
+        pooled = WhisperTaps(encoder, [1, 2], frame_pool=4)(samples)
+    assert torch.allclose(pooled[:, 0], averaged, atol=1e-6)
+    assert torch.allclose(pooled[:, 1], encoder.blocks[1](averaged), atol=1e-5)
+
+
 def test_ctranslate2_in_two_parts_equals_its_source(
     tmp_path: Path, whisper_checkpoint: Path
 ) -> None:

@@ -24,7 +24,7 @@ from listen_edge.export.importance import measure_importance
 from listen_edge.export.llama_gguf import TORTURE_TEXTS, export_llama
 from listen_edge.export.llm import export_llm
 from listen_edge.prompt import DEFAULT_PROMPT, Prompt
-from listen_edge.runtime.gguf import Vocabulary, quantize_gguf
+from listen_edge.runtime.gguf import TokenEmbeddings, Vocabulary, quantize_gguf
 from listen_edge.runtime.llama import LlamaSession
 from listen_edge.train.backbones import load_llama
 from listen_edge.train.packing import AudioLlama
@@ -153,6 +153,23 @@ def test_answers_are_the_source_models(
     assert np.abs(expected).max() > 0.3
     expected, found = _margins(load_llama(str(tmp_path / "a.gguf")), tmp_path / "a.gguf", prompt)
     np.testing.assert_allclose(found, expected, atol=0.05)
+
+
+@pytest.mark.parametrize("type_", ["f32", "f16", "q8_0", "q4_0", "q4_k_m"])
+def test_token_embeddings_are_dequantised_rows(type_: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.gguf"
+    export_llama(_save(tmp_path / "hf", _byte_level("gpt-2")), path)
+    if type_ != "f32":
+        quantize_gguf(path, path := tmp_path / "b.gguf", type_, 1)
+    [tensor] = [t for t in gguf.GGUFReader(path).tensors if t.name == "token_embd.weight"]
+    rows = gguf.dequantize(tensor.data, tensor.tensor_type)[[5, 0, 7]]
+    np.testing.assert_allclose(TokenEmbeddings(path)([5, 0, 7]), rows, rtol=1e-6)
+
+
+def test_a_file_without_token_embeddings_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.gguf").write_bytes(b"not a GGUF")
+    with pytest.raises(BundleError, match="no token embeddings"):
+        TokenEmbeddings(tmp_path / "a.gguf")
 
 
 @pytest.mark.parametrize("space_before", [True, False])

@@ -23,7 +23,7 @@ from transformers import AutoConfig, LlamaForCausalLM, WhisperModel
 from whisper import available_models, load_model
 from whisper.model import AudioEncoder
 
-from listen_edge.errors import BundleError
+from listen_edge.errors import BundleError, one_line
 from listen_edge.log_mel import (
     HOP_LENGTH,
     N_BINS,
@@ -33,7 +33,6 @@ from listen_edge.log_mel import (
     mel_filters,
 )
 
-_MAX_REASON = 200  # characters of another library's message
 _CT2_VERSION = 6
 _CT2_DTYPES = {0: np.float32, 1: np.int8, 2: np.int16, 3: np.int32, 4: np.float16}
 
@@ -148,8 +147,7 @@ def load_whisper_encoder(source: str) -> AudioEncoder:
     try:
         encoder = _read_whisper_encoder(source, path)
     except (OSError, RuntimeError, ValueError, LookupError, TypeError, UnpicklingError) as err:
-        reason = " ".join(str(err).split())[:_MAX_REASON]
-        raise BundleError(f"{source}: not the weights of a Whisper ({reason})") from err
+        raise BundleError(f"{source}: not the weights of a Whisper ({one_line(err)})") from err
     freeze(encoder.float())
     return encoder
 

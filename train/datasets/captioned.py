@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from listen_edge.errors import AudioError
+from listen_edge.errors import AudioError, one_line
 from listen_edge.train.datasets.row import (
     Row,
     audio_index,
@@ -149,6 +149,6 @@ def _yaml_files(path: Path) -> list[dict[str, Any]]:
                 )
     except (yaml.YAMLError, KeyError, TypeError, AttributeError) as err:
         raise AudioError(
-            f"{path}: not MACS' captions ({' '.join(str(err).split())[:80]}); get it from {_MACS}"
+            f"{path}: not MACS' captions ({one_line(err, 80)}); get it from {_MACS}"
         ) from err
     return clips
