@@ -130,10 +130,9 @@ def _whisper_cpp(options: argparse.Namespace, samples: np.ndarray) -> dict[str, 
     n_frames = len(samples) // SAMPLES_PER_ENCODER_FRAME
     # Transcribing once fills the spectrogram and leaves audio_ctx set for the encoder.
     model.transcribe(samples, audio_ctx=n_frames, max_tokens=1, single_segment=True)
-    context = model._ctx
     return {
         f"whisper.cpp (pywhispercpp {version('pywhispercpp')}), {options.ggml.name}": (
-            lambda: binding.whisper_encode(context, 0, options.threads)
+            lambda: binding.whisper_encode(model._ctx, 0, options.threads)
         )
     }
 

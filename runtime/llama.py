@@ -23,14 +23,10 @@ from numpy.typing import NDArray
 
 from listen_edge.errors import BundleError
 from listen_edge.prompt import Prompt
-from listen_edge.runtime.gguf import (
-    TokenEmbeddings,
-    llama_cpp,
-    load_model,
-    tokenize,
-    vocab_sha256_of,
-)
+from listen_edge.runtime.gguf import TokenEmbeddings, load_model, tokenize, vocab_sha256_of
 from listen_edge.runtime.kept import is_intact, keep
+
+import llama_cpp  # isort: skip  after gguf, which sets what its threads do while they wait
 
 logger = logging.getLogger(__name__)
 

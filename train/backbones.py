@@ -116,8 +116,9 @@ def _pool(frames: Tensor, n: int) -> Tensor:
     """Average n neighbours of (batch, n_frames, d); frames that do not fill a last one are left."""
     if n == 1:
         return frames
-    whole = frames[:, : frames.shape[1] // n * n]
-    return whole.unflatten(1, (-1, n)).mean(dim=2)
+    batch, n_frames, d_encoder = frames.shape
+    whole = frames[:, : n_frames // n * n]
+    return whole.reshape(batch, n_frames // n, n, d_encoder).mean(dim=2)
 
 
 def freeze(module: nn.Module) -> None:
