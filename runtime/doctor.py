@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -30,6 +28,7 @@ from listen_edge.runtime.sources.microphone import MicrophoneSource, input_devic
 
 if TYPE_CHECKING:
     from listen_edge.runtime.engine import Engine
+from listen_edge.runtime.memory import proc_mb
 
 TYPICAL_QUESTIONS = (
     "siren?",
@@ -98,7 +97,7 @@ def examine_engine(
     bundle: str, backend: str, n_threads: int | None, questions: Sequence[str]
 ) -> Iterator[Check]:
     """Load an engine, once, and yield the checks about it; arguments as for examine."""
-    available_mb = _proc_mb("meminfo", "MemAvailable")
+    available_mb = proc_mb("meminfo", "MemAvailable")
     with ExitStack() as stack:
         engine, failure = None, None
         try:
@@ -261,7 +260,7 @@ def check_margin(engine: Engine, questions: Sequence[str]) -> Check:
 
 def check_memory(available_mb: float | None) -> Check:
     """Compare what this process has used at most with what was available before it loaded."""
-    used_mb = _proc_mb("self/status", "VmHWM")
+    used_mb = proc_mb("self/status", "VmHWM")
     if used_mb is None or available_mb is None:
         return Check("memory", "ok", "not known on this system")
     found = f"{used_mb:.0f} MB used, {available_mb:.0f} MB were available"
@@ -288,16 +287,6 @@ def _version(distribution: str) -> str | None:
         return version(distribution)
     except PackageNotFoundError:
         return None
-
-
-def _proc_mb(file: str, field: str) -> float | None:
-    """Return a figure of Linux's /proc in MB, None elsewhere.
-
-    getrusage's peak would be the parent's where that was larger: it is kept across exec.
-    """
-    path = Path("/proc") / file
-    found = re.search(rf"^{field}:\s+(\d+) kB$", path.read_text(), re.M) if path.exists() else None
-    return None if found is None else int(found[1]) * 1024 / 1e6
 
 
 def _attempt(name: str, check: Callable[[], Check]) -> Check:

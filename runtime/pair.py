@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
-import resource
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ from listen_edge.audio import read_window
 from listen_edge.prompt import Prompt
 from listen_edge.runtime.encoder import EncoderSession
 from listen_edge.runtime.llama import LlamaSession
+from listen_edge.runtime.memory import proc_mb
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class PairFigures:
     Attributes:
         margins: one array a clip, in the order of its concepts, in nats.
         encode_ms, answer_ms: medians over the clips.
-        peak_mb: of the whole process.
+        peak_mb: of the whole process; NaN where there is no /proc.
     """
 
     margins: tuple[NDArray[np.float32], ...]
@@ -79,7 +80,5 @@ def _measure(
         margins.append(llama.margins(embeddings, asked))
         answer_s.append(time.perf_counter() - encoded)
         encode_s.append(encoded - started)
-    peak_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return PairFigures(
-        tuple(margins), 1000 * median(encode_s), 1000 * median(answer_s), peak_kb * 1024 / 1e6
-    )
+    peak_mb = proc_mb("self/status", "VmHWM") or math.nan
+    return PairFigures(tuple(margins), 1000 * median(encode_s), 1000 * median(answer_s), peak_mb)

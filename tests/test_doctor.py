@@ -17,7 +17,7 @@ from click.testing import CliRunner
 
 from listen_edge.cli_doctor import doctor as command
 from listen_edge.errors import AudioError
-from listen_edge.runtime import doctor, encoder, pace, verify
+from listen_edge.runtime import doctor, encoder, memory, pace, verify
 from listen_edge.runtime import engine as engines
 from listen_edge.runtime.doctor import Check
 from listen_edge.runtime.engine import Engine
@@ -329,20 +329,18 @@ def test_memory(
     status: str,
     found: str,
 ) -> None:
-    monkeypatch.setattr(doctor, "_proc_mb", lambda file, field: used_mb)
+    monkeypatch.setattr(doctor, "proc_mb", lambda file, field: used_mb)
     check = doctor.check_memory(available_mb)
     assert (check.status, check.found) == (status, found)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_the_peak_of_a_child_is_its_own() -> None:
-    code = (
-        "from listen_edge.runtime.doctor import _proc_mb; print(_proc_mb('self/status', 'VmHWM'))"
-    )
+    code = "from listen_edge.runtime.memory import proc_mb; print(proc_mb('self/status', 'VmHWM'))"
     held = bytearray(400 << 20)  # getrusage would give this one's peak
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert 10 < float(done.stdout) < len(held) / 1e6
-    assert doctor._proc_mb("self/status", "NoSuchField") is None
+    assert memory.proc_mb("self/status", "NoSuchField") is None
 
 
 def test_onnxruntime_that_is_missing_is_told_as_well() -> None:
