@@ -21,6 +21,7 @@ import numpy as np
 from listen_edge import __version__
 from listen_edge.audio import level_dbfs
 from listen_edge.errors import BackendError, ListenEdgeError, MissingExtraError
+from listen_edge.runtime.memory import proc_mb
 from listen_edge.runtime.score import CLIPPED_SHARE, is_clipped
 from listen_edge.runtime.sources import Block, Source
 from listen_edge.runtime.sources.devices import choose_device
@@ -28,7 +29,6 @@ from listen_edge.runtime.sources.microphone import MicrophoneSource, input_devic
 
 if TYPE_CHECKING:
     from listen_edge.runtime.engine import Engine
-from listen_edge.runtime.memory import proc_mb
 
 TYPICAL_QUESTIONS = (
     "siren?",
