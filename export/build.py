@@ -60,7 +60,7 @@ class BundleConfig:
         gguf: the LLM file as it is distributed.
         gguf_package: import name of the Python package that carries it; None copies it in.
         gguf_quantization: its type, e.g. "q4_1".
-        quantization: the type it runs as, e.g. "q8_0"; what the adapter was trained through.
+        quantization: the type it runs as, e.g. "f16"; what the adapter was trained through.
         esc50: folder of ESC-50, for parity and calibration.
         held_out: fold that the run has not trained on: parity is measured there.
         calibration: bundle whose calibration is carried over; None fits one on held_out.
@@ -81,7 +81,7 @@ class BundleConfig:
     presets: tuple[str, ...] = (DEFAULT_PRESET,)
     gguf_package: str | None = None
     gguf_quantization: str = "q4_1"
-    quantization: str = "q8_0"
+    quantization: str = "f16"
     calibration: Path | None = None
     reported: int | None = None
     examples: tuple[Path, ...] = ()

@@ -22,13 +22,13 @@ from listen_edge.evaluation.esc50 import Esc50Clip, draw_absent
 from listen_edge.export.build import TrainedParts, trained_parts
 from listen_edge.export.encoder import DEFAULT_PRESET, INPUT, PRESETS, export_encoder
 from listen_edge.export.parity import compare
-from listen_edge.runtime.gguf import quantize_gguf
 from listen_edge.runtime.pair import Pair, PairFigures, measure_pair
+from listen_edge.runtime.requantize import write_answering
 
 logger = logging.getLogger(__name__)
 
 GGUF_TYPES = ("f16", "q8_0", "q5_k_m", "q4_k_m", "q4_0")
-DEFAULT_TYPE = "q8_0"
+DEFAULT_TYPE = "f16"
 STATIC = "static int8"  # for comparison only: no preset
 _N_ABSENT = 7  # with the present sound, the eight questions of a typical window
 _N_CALIBRATION = 32  # windows
@@ -87,7 +87,7 @@ def measure_precisions(
         encoders = _write_encoders(Path(folder), parts, calibration_clips)
         llms = {name: Path(folder) / f"llm.{name}.gguf" for name in gguf_types}
         for name, path in llms.items():
-            quantize_gguf(gguf, path, name, n_threads)
+            write_answering(gguf, path, parts.prompt, name, n_threads)
         asked = [
             [clip.label, *absent]
             for clip, absent in zip(
@@ -99,7 +99,7 @@ def measure_precisions(
         for encoder, graph in encoders.items():
             for llm, path in llms.items():
                 logger.info("encoder %s, LLM %s", encoder, llm)
-                pair = Pair(graph, path, parts.prompt, parts.n_samples, n_threads)
+                pair = Pair(graph, gguf, path, parts.prompt, parts.n_samples, n_threads)
                 found = measure_pair(pair, recordings, asked)
                 first = first or found
                 rung = compare(f"{encoder}, {llm}", found.margins, first.margins, clips)

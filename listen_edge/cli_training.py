@@ -174,7 +174,7 @@ def export_encoder(run: Path, out: Path, preset: str) -> None:
 @click.argument("source", type=PATH)
 @click.option("--out", required=True, type=PATH, help="GGUF file to write.")
 @click.option(
-    "--type", "quantization", default="q8_0", help="llama.cpp's name: f16, q8_0, q5_k_m, q4_0, ..."
+    "--type", "quantization", default="f16", help="llama.cpp's name: f16, q8_0, q5_k_m, q4_0, ..."
 )
 @click.option("--importance", is_flag=True, help="Weigh errors by what the device's prompts use.")
 @click.option("--threads", type=click.IntRange(1, 256), default=2)
@@ -202,7 +202,9 @@ def export_llm(source: Path, out: Path, quantization: str, importance: bool, thr
 @click.option("--gguf", required=True, type=PATH, help="LLM file as it is distributed.")
 @click.option("--gguf-package", help="Python package that carries it.  [default: copy it in]")
 @click.option("--gguf-type", "gguf_quantization", default="q4_1", help="Its quantisation.")
-@click.option("--type", "quantization", default="q8_0", help="Quantisation it runs as.")
+@click.option(
+    "--type", "quantization", default="f16", show_default=True, help="Quantisation it runs as."
+)
 @click.option("--esc50", required=True, type=PATH, help="Folder of ESC-50.")
 @click.option("--held-out", required=True, type=click.IntRange(1, 5), help="Fold not trained on.")
 @click.option(

@@ -6,6 +6,7 @@ Sizes, texts and thresholds come from here, never from a file name.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -99,6 +100,8 @@ def parse_manifest(text: bytes) -> Manifest:
     package = manifest.gguf.package
     if package is not None and not package.isidentifier():  # a dotted name would be imported
         raise BundleError(f"{MANIFEST}: {package!r} is no package name")
+    if not re.fullmatch("[a-z0-9_]+", manifest.gguf.quantization):  # part of a file's name
+        raise BundleError(f"{MANIFEST}: {manifest.gguf.quantization!r} is no GGUF type")
     for path in (*(file.path for file in manifest.files), manifest.gguf.path):
         _refuse_outside(path)
     if not 0 < manifest.off_threshold <= manifest.on_threshold < 1:

@@ -5,7 +5,7 @@ Figures are medians of repeats on this machine at this moment: compare them with
 
 from __future__ import annotations
 
-import json
+import math
 import subprocess
 import sys
 import tempfile
@@ -25,10 +25,11 @@ _PROCESS_REPEATS = 5
 
 # A fresh interpreter runs `ask` on one window with eight questions and reports its own peak memory.
 _CHILD = """
-import json, resource, sys, time
+import sys
 from listen_edge import cli
+from listen_edge.runtime.memory import proc_mb
 cli.cli(["ask", sys.argv[1], "--bundle", sys.argv[2], *sys.argv[3:]], standalone_mode=False)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)
+print(proc_mb("self/status", "VmHWM"), file=sys.stderr)
 """
 
 
@@ -93,9 +94,10 @@ def bench_rows(figures: dict[str, float]) -> Iterator[tuple[str, str]]:
 
 
 def _run(bundle: str, arguments: list[str]) -> tuple[float, float]:
-    """Return seconds and peak memory in MB of one `ask`."""
+    """Return seconds and peak memory in MB of one `ask`; NaN where there is no /proc."""
     seconds, stderr = _timed([sys.executable, "-c", _CHILD, arguments[0], bundle, *arguments[1:]])
-    return seconds, json.loads(stderr.strip().splitlines()[-1]) * 1024 / 1e6
+    peak = stderr.strip().splitlines()[-1]
+    return seconds, math.nan if peak == "None" else float(peak)
 
 
 def _timed(command: list[str]) -> tuple[float, str]:

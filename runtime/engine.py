@@ -7,14 +7,11 @@ answers, whatever was asked before.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
-from pathlib import Path
 from types import TracebackType
 
 import numpy as np
@@ -22,13 +19,12 @@ from numpy.typing import NDArray
 
 from listen_edge.answer import Answer, Reason
 from listen_edge.audio import level_dbfs, prepare
-from listen_edge.bundle import Bundle, cache_dir, open_bundle
+from listen_edge.bundle import Bundle, open_bundle
 from listen_edge.errors import BackendError, BundleError
-from listen_edge.manifest import Manifest
 from listen_edge.question import parse_concept
 from listen_edge.runtime.encoder import EncoderSession, available_backends
 from listen_edge.runtime.llama import LlamaSession, gpu_is_supported
-from listen_edge.runtime.requantize import runnable_gguf
+from listen_edge.runtime.requantize import answering_gguf, prefix_state
 from listen_edge.runtime.score import Thresholds, is_clipped, is_silent, judge
 from listen_edge.runtime.verify import compare_examples
 
@@ -73,15 +69,17 @@ class Engine:
         self._n_window = round(manifest.window_s * manifest.sample_rate)
         self._wanted_thresholds = thresholds
         self._use(bundle, self._load_encoder(bundle))
-        gguf_path = runnable_gguf(bundle.gguf_path, manifest.gguf, self.n_threads)
         self._llama = LlamaSession(
-            gguf_path,
+            bundle.gguf_path,
             manifest.prompt,
             n_threads=self.n_threads,
             gpu_layers=gpu_layers,
             vocab_sha256=manifest.vocab_sha256,
             n_embd=manifest.n_embd,
-            prefix_state=_prefix_state(manifest, gpu_layers),
+            answering=answering_gguf(
+                bundle.gguf_path, manifest.gguf, manifest.prompt, self.n_threads
+            ),
+            prefix_state=prefix_state(manifest.gguf, manifest.prompt, on_gpu=self.llm_on_gpu),
         )
 
     def ask(
@@ -340,14 +338,6 @@ def load(
     """Verify and load a bundle; arguments and errors as for open_bundle and Engine."""
     bundle = open_bundle(name_or_path)
     return Engine(bundle, backend=backend, n_threads=n_threads, thresholds=thresholds)
-
-
-def _prefix_state(manifest: Manifest, gpu_layers: int) -> Path:
-    """Return where the KV of this LLM's constant prefix is kept."""
-    gguf, where = manifest.gguf, "gpu" if gpu_layers else "cpu"
-    prompt = hashlib.sha256(manifest.prompt.prefix.encode()).hexdigest()[:16]
-    parts = (gguf.sha256, gguf.quantization, version("llama-cpp-python"), where, prompt)
-    return cache_dir() / f"{'.'.join(parts)}.prefix"
 
 
 def usable_cores() -> int:

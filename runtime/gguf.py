@@ -1,14 +1,13 @@
 """What a GGUF file holds: vocabulary, token embeddings, and the same weights in another type.
 
-With runtime/llama.py the only file that touches llama.cpp's low-level API.
+With runtime/ggml.py and llama.py the only files that touch llama.cpp's low-level API.
 """
 
 from __future__ import annotations
 
 import ctypes
-import functools
 import hashlib
-import os
+import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,22 +17,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from listen_edge.errors import BundleError, MissingExtraError
+from listen_edge.errors import BundleError
 from listen_edge.replacing import replacing
+from listen_edge.runtime.ggml import SILENT, GgmlInitParams, GgufInitParams, ggml
 
-# Threads that wait for each other turn in a loop, by default for longer than a scheduler's time
-# slice: on two cores, one shared with another process, a window of 0.2 s took 3 to 17 s. After
-# 1,000 turns they sleep, which costs nothing measurable alone (docs/performance.md).
-os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # libgomp reads it when it is loaded
+import llama_cpp  # isort: skip  after ggml, which sets what its threads do while they wait
 
-try:
-    import llama_cpp
-    from llama_cpp._ctypes_extensions import load_shared_library
-except ImportError as err:  # pragma: no cover - a base dependency
-    raise MissingExtraError("llama-cpp-python", "cpu") from err
-
-_SILENT = llama_cpp.llama_log_callback(lambda level, text, user_data: None)
 _EMBEDDING_TENSOR = b"token_embd.weight"
+_OUTPUT_TENSOR = b"output.weight"  # absent where the embeddings serve for it too
 
 
 class Vocabulary:
@@ -53,6 +44,10 @@ class Vocabulary:
     def tokenize(self, text: str) -> list[int]:
         """Return the token ids of `text`, without any special token added."""
         return tokenize(self._vocab, text)
+
+    def single_token(self, text: str) -> int:
+        """Return the one token that `text` is; errors as for the function of this name."""
+        return single_token(self._vocab, text)
 
     def sha256(self) -> str:
         """Return the hash of all token texts in order: equal means the same vocabulary."""
@@ -81,20 +76,15 @@ class TokenEmbeddings:
     """
 
     def __init__(self, gguf_path: Path) -> None:
-        ggml = _ggml()
-        no_data = _InitParams(no_alloc=True, context=None)
-        gguf = ggml.gguf_init_from_file(str(gguf_path).encode(), no_data)
-        tensor = ggml.gguf_find_tensor(gguf, _EMBEDDING_TENSOR) if gguf else -1
-        if tensor < 0:
-            raise BundleError(f"{gguf_path.name}: has no token embeddings; expected a LLaMA's GGUF")
-        n_embd, n_tokens = ggml.gguf_get_tensor_ne(gguf, tensor)[:2]
-        type_ = ggml.gguf_get_tensor_type(gguf, tensor)
-        offset = ggml.gguf_get_data_offset(gguf) + ggml.gguf_get_tensor_offset(gguf, tensor)
-        ggml.gguf_free(gguf)
-        shape = (n_tokens, ggml.ggml_row_size(type_, n_embd))
-        self._rows = np.memmap(gguf_path, np.uint8, "r", offset, shape)
-        self._to_float = ggml.ggml_get_type_traits(type_).contents.to_float
-        self._n_embd = n_embd
+        with _GgufFile(gguf_path) as file:
+            index = file.find(_EMBEDDING_TENSOR)
+            if index is None:
+                raise BundleError(
+                    f"{gguf_path.name}: has no token embeddings; expected a LLaMA's GGUF"
+                )
+            self._n_embd, type_ = file.shape(index)[0], file.type(index)
+            self._rows = file.rows(index)
+        self._to_float = ggml().ggml_get_type_traits(type_).contents.to_float
 
     def __call__(self, tokens: Sequence[int]) -> NDArray[np.float32]:
         """Return the embeddings of token ids, shape (len(tokens), n_embd)."""
@@ -106,48 +96,89 @@ class TokenEmbeddings:
         return embeddings
 
 
-_ToFloat = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
+class _GgufFile:
+    """A GGUF's tensors by index, as they lie in the file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.handle = ggml().gguf_init_from_file(
+            str(path).encode(), GgufInitParams(no_alloc=True, context=None)
+        )
+        self.n_tensors = ggml().gguf_get_n_tensors(self.handle) if self.handle else 0
+
+    def find(self, name: bytes) -> int | None:
+        """Return a tensor's index, None if there is none of that name or the file is no GGUF."""
+        index = ggml().gguf_find_tensor(self.handle, name) if self.n_tensors else -1
+        return None if index < 0 else int(index)
+
+    def name(self, index: int) -> bytes:
+        return bytes(ggml().gguf_get_tensor_name(self.handle, index))
+
+    def type(self, index: int) -> int:
+        return int(ggml().gguf_get_tensor_type(self.handle, index))
+
+    def shape(self, index: int) -> list[int]:
+        """Return its four sizes, the length of a row first."""
+        return list(ggml().gguf_get_tensor_ne(self.handle, index)[:4])
+
+    def rows(self, index: int) -> NDArray[np.uint8]:
+        """Return its rows as stored, shape (n_rows, bytes of a row), mapped from the file."""
+        n_columns, *others = self.shape(index)
+        offset = ggml().gguf_get_data_offset(self.handle)
+        offset += ggml().gguf_get_tensor_offset(self.handle, index)
+        n_bytes = ggml().ggml_row_size(self.type(index), n_columns)
+        try:
+            return np.memmap(self._path, np.uint8, "r", offset, (math.prod(others), n_bytes))
+        except ValueError as err:  # beyond the end
+            raise BundleError(f"{self._path.name}: cut short; expected a complete GGUF") from err
+
+    def __enter__(self) -> _GgufFile:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        ggml().gguf_free(self.handle)
 
 
-class _InitParams(ctypes.Structure):
-    """gguf.h's gguf_init_params."""
+def cut_vocabulary(source_path: Path, target_path: Path, tokens: Sequence[int]) -> None:
+    """Write the same LLM with a vocabulary of these tokens alone, in their order.
 
-    _fields_ = (("no_alloc", ctypes.c_bool), ("context", ctypes.c_void_p))
+    It can be asked for their logits, token k being `tokens[k]`, and takes embeddings, not tokens:
+    a product with tens of thousands of rows, and their memory, are saved.
 
-
-class _TypeTraits(ctypes.Structure):
-    """The beginning of ggml.h's ggml_type_traits."""
-
-    _fields_ = (
-        ("type_name", ctypes.c_char_p),
-        ("blck_size", ctypes.c_int64),
-        ("blck_size_interleave", ctypes.c_int64),
-        ("type_size", ctypes.c_size_t),
-        ("is_quantized", ctypes.c_bool),
-        ("to_float", _ToFloat),
-    )
-
-
-@functools.cache
-def _ggml() -> ctypes.CDLL:
-    """Return llama.cpp's tensor library, whose functions llama_cpp does not declare."""
-    folder = Path(llama_cpp.__file__).parent / "lib"
-    library: ctypes.CDLL = load_shared_library("ggml-base", folder)
-    pointer, size, index = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int64
-    for name, result, arguments in (
-        ("gguf_init_from_file", pointer, (ctypes.c_char_p, _InitParams)),
-        ("gguf_find_tensor", index, (pointer, ctypes.c_char_p)),
-        ("gguf_get_tensor_ne", ctypes.POINTER(ctypes.c_int64), (pointer, index)),
-        ("gguf_get_tensor_type", ctypes.c_int, (pointer, index)),
-        ("gguf_get_tensor_offset", size, (pointer, index)),
-        ("gguf_get_data_offset", size, (pointer,)),
-        ("gguf_free", None, (pointer,)),
-        ("ggml_row_size", size, (ctypes.c_int, ctypes.c_int64)),
-        ("ggml_get_type_traits", ctypes.POINTER(_TypeTraits), (ctypes.c_int,)),
-    ):
-        function = getattr(library, name)
-        function.restype, function.argtypes = result, arguments
-    return library
+    Raises:
+        BundleError: no GGUF of a LLaMA, or no space; nothing half-written is left.
+    """
+    lib = ggml()
+    kept_alive = []
+    with _GgufFile(source_path) as source, ExitStack() as stack, replacing(target_path) as path:
+        if source.find(_EMBEDDING_TENSOR) is None:
+            raise BundleError(f"{source_path.name}: no complete GGUF of a LLaMA")
+        target = lib.gguf_init_empty()
+        stack.callback(lib.gguf_free, target)
+        n_bytes = source.n_tensors * lib.ggml_tensor_overhead()
+        context = lib.ggml_init(GgmlInitParams(mem_size=n_bytes, mem_buffer=None, no_alloc=True))
+        stack.callback(lib.ggml_free, context)
+        lib.gguf_set_kv(target, source.handle)
+        for key in [lib.gguf_get_key(target, k) for k in range(lib.gguf_get_n_kv(target))]:
+            if key.startswith(b"tokenizer."):
+                lib.gguf_remove_key(target, key)
+        lib.gguf_set_val_str(target, b"tokenizer.ggml.model", b"none")
+        lib.gguf_set_val_u32(target, b"llama.vocab_size", len(tokens))
+        for index in range(source.n_tensors):
+            name, shape, rows = source.name(index), source.shape(index), source.rows(index)
+            if name in (_EMBEDDING_TENSOR, _OUTPUT_TENSOR):
+                shape[1], rows = len(tokens), np.ascontiguousarray(rows[list(tokens)])
+            tensor = lib.ggml_new_tensor(
+                context, source.type(index), 4, (ctypes.c_int64 * 4)(*shape)
+            )
+            lib.ggml_set_name(tensor, name)
+            lib.gguf_add_tensor(target, tensor)
+            lib.gguf_set_tensor_data(target, name, rows.ctypes.data)
+            kept_alive.append(rows)
+        if not lib.gguf_write_to_file(target, str(path).encode(), False):
+            raise BundleError(
+                f"{target_path.parent}: the LLM cannot be written there; free some space"
+            )
 
 
 def quantize_gguf(
@@ -157,9 +188,10 @@ def quantize_gguf(
     n_threads: int,
     importance: Mapping[str, NDArray[np.float32]] | None = None,
 ) -> None:
-    """Write `source_path` requantised, e.g. to "q8_0", by llama.cpp's own quantiser.
+    """Write `source_path` requantised by llama.cpp's own quantiser.
 
     Args:
+        quantization: llama.cpp's name of the type, e.g. "q8_0".
         importance: of each matrix' inputs, see export/importance.py; None weighs them alike.
 
     Raises:
@@ -201,7 +233,7 @@ def _importance_entries(
 
 
 def _be_quiet() -> None:
-    llama_cpp.llama_log_set(_SILENT, ctypes.c_void_p(0))
+    llama_cpp.llama_log_set(SILENT, ctypes.c_void_p(0))
 
 
 def load_model(gguf_path: Path, *, vocab_only: bool = False, gpu_layers: int = 0) -> Any:
@@ -225,6 +257,21 @@ def tokenize(vocab: Any, text: str) -> list[int]:
         vocab, encoded, len(encoded), tokens, capacity, False, False
     )
     return list(tokens[:n_tokens])
+
+
+def single_token(vocab: Any, text: str) -> int:
+    """Return the one token that an answer is.
+
+    Raises:
+        BundleError: it is several.
+    """
+    tokens = tokenize(vocab, text)
+    if len(tokens) != 1:
+        raise BundleError(
+            f"answer {text!r} is {len(tokens)} tokens of this LLM, expected 1; "
+            "choose another answer in the bundle's prompt"
+        )
+    return tokens[0]
 
 
 def vocab_sha256_of(vocab: Any) -> str:

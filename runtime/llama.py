@@ -13,7 +13,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -23,16 +23,22 @@ from numpy.typing import NDArray
 
 from listen_edge.errors import BundleError
 from listen_edge.prompt import Prompt
-from listen_edge.runtime.gguf import TokenEmbeddings, load_model, tokenize, vocab_sha256_of
+from listen_edge.runtime.gguf import (
+    TokenEmbeddings,
+    load_model,
+    single_token,
+    tokenize,
+    vocab_sha256_of,
+)
 from listen_edge.runtime.kept import is_intact, keep
 
 import llama_cpp  # isort: skip  after gguf, which sets what its threads do while they wait
 
 logger = logging.getLogger(__name__)
 
-MAX_QUESTIONS = 32  # sequences decoded together; more are asked in several batches
-_BATCH_ROWS = 1024  # longest prefix, and audio and all questions of a batch
-_CONTEXT_TOKENS = 2048
+MAX_QUESTIONS = 32  # sequences decoded together at most; more are asked in several batches
+_MAX_PREFIX = 1024  # tokens
+_WINDOW_ROWS = 512  # audio, bridge and the questions decoded together; KV is kept for as many
 
 
 class LlamaSession:
@@ -45,6 +51,9 @@ class LlamaSession:
         gpu_layers: layers offloaded to the GPU (-1: all), 0 on the CPU.
         vocab_sha256: of the vocabulary that the adapter was trained with, None for any.
         n_embd: width that the adapter was trained for, None for any.
+        answering: file of the same LLM whose vocabulary is the prompt's answers alone, yes before
+            no (see cut_vocabulary); it is run, and `gguf_path` gives the vocabulary and the texts'
+            embeddings. None: `gguf_path` is run.
         prefix_state: file that keeps the constant prefix's KV from one start to the next, made if
             it is missing or damaged; it belongs to this model, prompt and llama.cpp. None: no file.
 
@@ -62,12 +71,17 @@ class LlamaSession:
         gpu_layers: int = 0,
         vocab_sha256: str | None = None,
         n_embd: int | None = None,
+        answering: Path | None = None,
         prefix_state: Path | None = None,
     ) -> None:
         with ExitStack() as stack:
-            model = load_model(gguf_path, gpu_layers=gpu_layers)
+            model = load_model(answering or gguf_path, gpu_layers=gpu_layers)
             stack.callback(llama_cpp.llama_model_free, model)
-            self._vocab = llama_cpp.llama_model_get_vocab(model)
+            spoken = model
+            if answering is not None:
+                spoken = load_model(gguf_path, vocab_only=True)
+                stack.callback(llama_cpp.llama_model_free, spoken)
+            self._vocab = llama_cpp.llama_model_get_vocab(spoken)
             self.n_embd = int(llama_cpp.llama_model_n_embd(model))
             if n_embd not in (None, self.n_embd):
                 raise BundleError(
@@ -80,17 +94,25 @@ class LlamaSession:
                     f"{gguf_path.name}: its vocabulary {found[:8]}... is not the manifest's "
                     f"{vocab_sha256[:8]}...; adapter and LLM do not belong together"
                 )
-            self._context = _new_context(model, n_threads, on_gpu=gpu_layers != 0)
+            prefix = self.tokenize(prompt.prefix)
+            if len(prefix) > _MAX_PREFIX:
+                raise BundleError(
+                    f"the prompt's constant prefix is {len(prefix)} tokens, expected at most "
+                    f"{_MAX_PREFIX}; shorten it"
+                )
+            self._context = _new_context(model, len(prefix), n_threads, on_gpu=gpu_layers != 0)
             stack.callback(llama_cpp.llama_free, self._context)  # before its model
             self._memory = llama_cpp.llama_get_memory(self._context)
-            self._batch = _Batch(_BATCH_ROWS, self.n_embd, MAX_QUESTIONS + 1)
+            self._batch = _Batch(max(len(prefix), _WINDOW_ROWS), self.n_embd, MAX_QUESTIONS + 1)
             stack.callback(self._batch.free)
             self._embed = TokenEmbeddings(gguf_path)
             self._prompt = prompt
             self._bridge = self._embed(self.tokenize(prompt.bridge))
-            self._yes = [self._single_token(text) for text in prompt.yes]
-            self._no = [self._single_token(text) for text in prompt.no]
-            self._n_prefix = self._prepare_prefix(self.tokenize(prompt.prefix), prefix_state)
+            answers = [single_token(self._vocab, text) for text in (*prompt.yes, *prompt.no)]
+            if answering is not None:
+                answers = list(range(len(answers)))
+            self._yes, self._no = answers[: len(prompt.yes)], answers[len(prompt.yes) :]
+            self._n_prefix = self._prepare_prefix(prefix, prefix_state)
             self._stack = stack.pop_all()
 
     def tokenize(self, text: str) -> list[int]:
@@ -105,7 +127,7 @@ class LlamaSession:
         Args:
             audio: prefix embeddings, shape (n_query, n_embd), or the token ids of a description in
                 its place (to measure what the LLM makes of plain text).
-            concepts: what is asked; any number, decoded MAX_QUESTIONS at a time.
+            concepts: what is asked; any number, decoded up to MAX_QUESTIONS at a time.
 
         Returns:
             Shape (len(concepts),), float32.
@@ -115,12 +137,11 @@ class LlamaSession:
         """
         llama_cpp.llama_memory_seq_rm(self._memory, 0, self._n_prefix, -1)
         shared = np.concatenate([self._prefix_embeddings(audio), self._bridge])
-        margins = []
-        for start in range(0, len(concepts), MAX_QUESTIONS):
-            texts = [self._prompt.ask(c) for c in concepts[start : start + MAX_QUESTIONS]]
-            questions = [self._embed(self.tokenize(text)) for text in texts]
-            n_decoded = len(shared) if start else 0
-            margins.append(self._decode_questions(shared, n_decoded, questions))
+        questions = [self._embed(self.tokenize(self._prompt.ask(c))) for c in concepts]
+        margins: list[NDArray[np.float32]] = []
+        for batch in _batches(questions, _WINDOW_ROWS - len(shared)):
+            n_decoded = len(shared) if margins else 0
+            margins.append(self._decode_questions(shared, n_decoded, batch))
         return np.concatenate(margins) if margins else np.zeros(0, np.float32)
 
     def _prefix_embeddings(self, audio: NDArray[np.float32] | Sequence[int]) -> NDArray[np.float32]:
@@ -206,18 +227,24 @@ class LlamaSession:
         no = np.array([logits[token] for token in self._no], np.float64)
         return float(np.logaddexp.reduce(yes) - np.logaddexp.reduce(no))
 
-    def _single_token(self, text: str) -> int:
-        tokens = self.tokenize(text)
-        if len(tokens) != 1:
-            raise BundleError(
-                f"answer {text!r} is {len(tokens)} tokens of this LLM, expected 1; "
-                "choose another answer in the bundle's prompt"
-            )
-        return tokens[0]
-
     def close(self) -> None:
         """Free the batch, the context and the model, in this order."""
         self._stack.close()
+
+
+def _batches(
+    questions: Sequence[NDArray[np.float32]], n_rows: int
+) -> Iterator[list[NDArray[np.float32]]]:
+    """Yield the questions in turn, as many together as have room."""
+    batch: list[NDArray[np.float32]] = []
+    for question in questions:
+        n_taken = sum(map(len, batch))
+        if batch and (len(batch) == MAX_QUESTIONS or n_taken + len(question) > n_rows):
+            yield batch
+            batch = []
+        batch.append(question)
+    if batch:
+        yield batch
 
 
 class _Batch:
@@ -265,10 +292,10 @@ def gpu_is_supported() -> bool:
     return bool(llama_cpp.llama_supports_gpu_offload())
 
 
-def _new_context(model: Any, n_threads: int, *, on_gpu: bool) -> Any:
+def _new_context(model: Any, n_prefix: int, n_threads: int, *, on_gpu: bool) -> Any:
     params = llama_cpp.llama_context_default_params()
-    params.n_ctx = _CONTEXT_TOKENS
-    params.n_batch = params.n_ubatch = _BATCH_ROWS
+    params.n_ctx = n_prefix + _WINDOW_ROWS  # llama.cpp touches the KV of all of them
+    params.n_batch = params.n_ubatch = max(n_prefix, _WINDOW_ROWS)
     params.n_seq_max = MAX_QUESTIONS + 1
     params.n_outputs_max = params.n_seq_max  # logits of the questions' last tokens, no others
     params.kv_unified = True  # forks share the cells of prefix and audio

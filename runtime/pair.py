@@ -41,11 +41,14 @@ class Pair:
     """Files to measure.
 
     Attributes:
+        gguf: of the vocabulary and the texts' embeddings.
+        answering: the LLM that is run, see LlamaSession.
         n_samples: window of the encoder graph.
     """
 
     encoder: Path
     gguf: Path
+    answering: Path
     prompt: Prompt
     n_samples: int
     n_threads: int
@@ -70,7 +73,7 @@ def _measure(
     encoder = EncoderSession(
         pair.encoder.read_bytes(), pair.n_samples, backend="cpu", n_threads=pair.n_threads
     )
-    llama = LlamaSession(pair.gguf, pair.prompt, n_threads=pair.n_threads)
+    llama = LlamaSession(pair.gguf, pair.prompt, n_threads=pair.n_threads, answering=pair.answering)
     margins, encode_s, answer_s = [], [], []
     for path, asked in zip(recordings, concepts, strict=True):
         window = read_window(path, pair.n_samples)

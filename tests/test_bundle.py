@@ -104,6 +104,13 @@ def test_a_path_that_leaves_the_folder(copy: Path, path: str) -> None:
         open_bundle(str(copy))
 
 
+@pytest.mark.parametrize("type_", ["../../q8_0", "q8_0 ", ""])
+def test_a_gguf_type_that_would_name_another_file(copy: Path, type_: str) -> None:
+    _edit(copy, lambda raw: raw["llm"].update(quantization=type_))
+    with pytest.raises(BundleError, match="is no GGUF type"):
+        open_bundle(str(copy))
+
+
 @pytest.mark.parametrize(
     ("change", "match"),
     [

@@ -251,7 +251,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(
     assert left in ([], ["config.json"])
     cache = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
     done = run("ask", siren, "--ask", "siren?", preexec_fn=limit, env=cache)
-    _fails_in_one_line(done, "could not quantise")
+    _fails_in_one_line(done, "the LLM cannot be written there; free some space")
     assert [p for p in (tmp_path / "cache").rglob("*") if p.is_file()] == []
 
 

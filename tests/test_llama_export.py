@@ -24,7 +24,7 @@ from listen_edge.export.importance import measure_importance
 from listen_edge.export.llama_gguf import TORTURE_TEXTS, export_llama
 from listen_edge.export.llm import export_llm
 from listen_edge.prompt import DEFAULT_PROMPT, Prompt
-from listen_edge.runtime.gguf import TokenEmbeddings, Vocabulary, quantize_gguf
+from listen_edge.runtime.gguf import TokenEmbeddings, Vocabulary, cut_vocabulary, quantize_gguf
 from listen_edge.runtime.llama import LlamaSession
 from listen_edge.train.backbones import load_llama
 from listen_edge.train.packing import AudioLlama
@@ -170,6 +170,32 @@ def test_a_file_without_token_embeddings_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.gguf").write_bytes(b"not a GGUF")
     with pytest.raises(BundleError, match="no token embeddings"):
         TokenEmbeddings(tmp_path / "a.gguf")
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("type_", ["f16", "q8_0"])
+def test_a_vocabulary_cut_to_the_answers_answers_the_same(
+    tied: bool, type_: str, tmp_path: Path, prompt: Prompt
+) -> None:
+    whole, cut, source = tmp_path / "whole.gguf", tmp_path / "cut.gguf", tmp_path / "a.gguf"
+    export_llama(_save(tmp_path / "hf", _byte_level("gpt-2"), tie_word_embeddings=tied), source)
+    quantize_gguf(source, whole, type_, 1)
+    with Vocabulary(source) as vocabulary:
+        cut_vocabulary(whole, cut, [vocabulary.single_token(text) for text in (" Yes", " No")])
+    audio, margins = np.random.default_rng(0).normal(0, 0.3, (4, 64)).astype(np.float32), []
+    for answering in (None, cut):
+        session = LlamaSession(whole, prompt, n_threads=1, answering=answering)
+        margins.append(session.margins(audio, ["rain", "hum hiss", "dog barking"]))
+        session.close()
+    np.testing.assert_array_equal(*margins)
+    assert cut.stat().st_size < whole.stat().st_size
+
+
+def test_only_a_llama_is_cut(tmp_path: Path) -> None:
+    (tmp_path / "a.gguf").write_bytes(b"GGUF, or not")
+    with pytest.raises(BundleError, match="no complete GGUF"):
+        cut_vocabulary(tmp_path / "a.gguf", tmp_path / "b.gguf", [1, 2])
+    assert not (tmp_path / "b.gguf").exists()
 
 
 @pytest.mark.parametrize("space_before", [True, False])
