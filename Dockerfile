@@ -30,7 +30,7 @@ RUN apt-get update \
 COPY --from=build /opt/listen-edge /opt/listen-edge
 ENV PATH=/opt/listen-edge/bin:$PATH XDG_CACHE_HOME=/cache
 USER listen
-# The LLM's file is requantised into it once, 145 MB.
+# The LLM's file is requantised into it once, 212 MB.
 VOLUME /cache
 WORKDIR /data
 ENTRYPOINT ["listen-edge"]
