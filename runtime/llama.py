@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 MAX_QUESTIONS = 32  # sequences decoded together at most; more are asked in several batches
 _MAX_PREFIX = 1024  # tokens
-_WINDOW_ROWS = 512  # audio, bridge and the questions decoded together; KV is kept for as many
+_WINDOW_ROWS = 256  # audio, bridge and the questions decoded together; KV is kept for as many
 
 
 class LlamaSession:
