@@ -30,7 +30,7 @@ def test_questions_that_need_several_batches_are_answered_as_alone(
 
 
 def test_a_prefix_beyond_reason_is_refused(llama_gguf: Path, prompt: Prompt) -> None:
-    with pytest.raises(BundleError, match="constant prefix is .* expected at most 1024"):
+    with pytest.raises(BundleError, match="expected at most 1024"):
         LlamaSession(llama_gguf, replace(prompt, prefix="hum " * 2000), n_threads=1)
 
 
