@@ -187,4 +187,4 @@ def test_every_precision_is_measured_beside_the_first(
     assert all(row.encode_ms < row.window_ms and row.peak_mb > 30 for row in rows)
     lines = list(table_lines(rows))
     assert len(lines) == len(rows) + 2
-    assert sum("**x86-avx2** | **q8_0**" in line for line in lines) == 1
+    assert sum("**x86-avx2** | **f16**" in line for line in lines) == 1
