@@ -16,14 +16,14 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 def _parse_confirm(context: click.Context, option: click.Parameter, value: str) -> tuple[int, int]:
     k, slash, n = value.partition("/")
     if not (slash and k.isdecimal() and n.isdecimal()):
-        raise click.BadParameter(f"{value!r}, expected K/N such as 2/3: k of the last n windows")
+        raise click.BadParameter(f"{value!r}, expected K/N such as 3/4: k of the last n windows")
     return int(k), int(n)
 
 
 confirm_option = click.option(
     "--confirm",
     metavar="K/N",
-    default="2/3",
+    default="3/4",
     callback=_parse_confirm,
     help="An event begins when K of the last N windows reach the threshold.",
 )

@@ -45,7 +45,7 @@ def _listen_options(command: Command) -> Command:
         click.option(
             "--ask", "questions", multiple=True, required=True, help="A question; repeatable."
         ),
-        click.option("--on", type=float, default=0.95, help="Presence that begins an event."),
+        click.option("--on", type=float, default=0.99, help="Presence that begins an event."),
         click.option("--off", type=float, default=0.7, help="Presence that keeps it going."),
         click.option("--hop", type=float, help="Seconds between windows.  [default: the bundle's]"),
         confirm_option,

@@ -24,7 +24,7 @@ from listen_edge.event import Ending, Phase
 from listen_edge.runtime.score import Thresholds
 
 MAX_CONFIRM_WINDOWS = 60
-EVENT_THRESHOLDS = Thresholds(on=0.95, off=0.7)
+EVENT_THRESHOLDS = Thresholds(on=0.99, off=0.7)
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class TriggerConfig:
 
     Attributes:
         thresholds: of presence: an event begins at on and goes on down to off. Presence takes
-            present and absent for equally likely; where a sound is in one window of twenty, it is
-            more likely there than not from 0.95 (Bayes), which is the default.
+            present and absent for equally likely; where a sound is in one window of a hundred, it
+            is more likely there than not from 0.99 (Bayes), which is the default.
         confirm: (k, n): k of the last n windows must reach `on`.
         end_after_s: an event ends when nothing has reached `off` for so long.
         cooldown_s: no new event of this question for so long after one has ended.
@@ -43,7 +43,7 @@ class TriggerConfig:
     """
 
     thresholds: Thresholds = EVENT_THRESHOLDS
-    confirm: tuple[int, int] = (2, 3)
+    confirm: tuple[int, int] = (3, 4)
     end_after_s: float = 5.0
     cooldown_s: float = 15.0
     long_event_s: float = 120.0

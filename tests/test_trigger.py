@@ -103,7 +103,8 @@ def test_closing_ends_only_what_goes_on() -> None:
 
 def test_presence_that_dances_about_on_does_not_chatter() -> None:
     dance = [0.69, 0.71] * 200
-    assert phases(dance, TriggerConfig(long_event_s=1000.0)) == [(4, "start")]
+    config = TriggerConfig(confirm=(2, 3), long_event_s=1000.0)
+    assert phases(dance, config) == [(4, "start")]
 
 
 @pytest.mark.parametrize(
