@@ -46,7 +46,7 @@ def _listen_options(command: Command) -> Command:
             "--ask", "questions", multiple=True, required=True, help="A question; repeatable."
         ),
         click.option("--on", type=float, default=0.99, help="Presence that begins an event."),
-        click.option("--off", type=float, default=0.7, help="Presence that keeps it going."),
+        click.option("--off", type=float, default=0.9, help="Presence that keeps it going."),
         click.option("--hop", type=float, help="Seconds between windows.  [default: the bundle's]"),
         confirm_option,
         click.option(

@@ -24,7 +24,7 @@ from listen_edge.event import Ending, Phase
 from listen_edge.runtime.score import Thresholds
 
 MAX_CONFIRM_WINDOWS = 60
-EVENT_THRESHOLDS = Thresholds(on=0.99, off=0.7)
+EVENT_THRESHOLDS = Thresholds(on=0.99, off=0.9)
 
 
 @dataclass(frozen=True)

@@ -213,7 +213,9 @@ def operate(
 def tune_thresholds(
     negatives: Trace, config: ListenConfig, hop_s: float, *, per_hour: float, ratio: Thresholds
 ) -> Thresholds:
-    """Return the lowest thresholds that keep the false alarms at or below a rate.
+    """Return the lowest thresholds that, as all above them, keep a rate of false alarms.
+
+    Far below, everything would be one event that never ends: one false alarm, and full recall.
 
     Args:
         per_hour: the wanted rate.
@@ -221,12 +223,14 @@ def tune_thresholds(
     """
     gap = _logit(ratio.on) - _logit(ratio.off)
     allowed = per_hour * hop_s * len(negatives.presence) / 3600
-    for logit in np.arange(_logit(0.5), _logit(0.9999), _LOGIT_STEP):
+    lowest = Thresholds(0.9999, _sigmoid(_logit(0.9999) - gap))
+    for logit in np.arange(_logit(0.5), _logit(0.9999), _LOGIT_STEP)[::-1]:
         thresholds = Thresholds(_sigmoid(logit), _sigmoid(logit - gap))
         alarms = sum(1 for _ in _starts(negatives, thresholds, config, hop_s))
-        if alarms <= allowed:
-            return thresholds
-    return Thresholds(0.9999, _sigmoid(_logit(0.9999) - gap))
+        if alarms > allowed:
+            break
+        lowest = thresholds
+    return lowest
 
 
 def mix(

@@ -50,6 +50,13 @@ def test_the_lowest_thresholds_that_keep_the_rate_are_found() -> None:
         assert operation.false_alarms_per_hour == pytest.approx(n_alarms)
 
 
+def test_one_event_that_never_ends_is_no_low_rate() -> None:
+    negatives = trace(*[0.75] * 20)
+    negatives.presence[negatives.presence == 0.1] = 0.45  # keeps an event going from `on` 0.5
+    found = tune_thresholds(negatives, CONFIG, 1.0, per_hour=1, ratio=Thresholds(0.7, 0.55))
+    assert found.on > 0.75
+
+
 def test_off_stays_as_far_below_on_in_logits() -> None:
     found = tune_thresholds(trace(0.9), CONFIG, 1.0, per_hour=0, ratio=Thresholds(0.7, 0.55))
     gap = np.log(found.on / (1 - found.on)) - np.log(found.off / (1 - found.off))
