@@ -1,5 +1,5 @@
 """`python -m listen_edge` is the command line."""
 
-from listen_edge.cli import main
+from listen_edge.cli.root import main
 
 main()

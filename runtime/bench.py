@@ -26,9 +26,9 @@ _PROCESS_REPEATS = 5
 # A fresh interpreter runs `ask` on one window with eight questions and reports its own peak memory.
 _CHILD = """
 import sys
-from listen_edge import cli
+from listen_edge.cli.root import cli
 from listen_edge.runtime.memory import proc_mb
-cli.cli(["ask", sys.argv[1], "--bundle", sys.argv[2], *sys.argv[3:]], standalone_mode=False)
+cli(["ask", sys.argv[1], "--bundle", sys.argv[2], *sys.argv[3:]], standalone_mode=False)
 print(proc_mb("self/status", "VmHWM"), file=sys.stderr)
 """
 

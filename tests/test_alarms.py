@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from numpy.typing import NDArray
 
 from listen_edge.alarms import ALARMS, make_alarm
-from listen_edge.cli_alarms import alarms
+from listen_edge.cli.alarms import alarms
 from listen_edge.errors import AudioError
 
 RATE = 16_000

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from listen_edge.cli_eval import eval_group
+from listen_edge.cli.eval import eval_group
 from listen_edge.concepts import may_be_confused
 from listen_edge.evaluation import clotho_aqa, hallucination, labelled
 from listen_edge.evaluation.questions import (
@@ -55,7 +55,7 @@ def lists(tmp_path: Path) -> Path:
 @pytest.fixture()
 def fake(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     engine = FakeEngine({("ab_c_30.wav", "dog"): 0.9, ("Yde-f.flac", "rain"): 0.8})
-    monkeypatch.setattr("listen_edge.cli_eval_options.load_engine", lambda **_: engine)
+    monkeypatch.setattr("listen_edge.cli.eval_options.load_engine", lambda **_: engine)
     return engine
 
 

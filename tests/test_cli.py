@@ -44,7 +44,7 @@ def test_help_is_quick_to_read_and_imports_nothing_heavy() -> None:
     for command in ("ask", "alarms", "bench", "devices", "doctor", "eval", "mic", "replay",
                     "synthesize", "train", "tune"):  # fmt: skip
         assert f"\n  {command} " in done.stdout
-    code = "import sys, listen_edge.cli; print(sorted(sys.modules))"
+    code = "import sys, listen_edge.cli.root; print(sorted(sys.modules))"
     modules = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout
@@ -54,7 +54,7 @@ def test_help_is_quick_to_read_and_imports_nothing_heavy() -> None:
 
 def test_ask_never_imports_torch(siren: Path) -> None:
     code = (
-        "import sys, listen_edge; from listen_edge.cli import cli\n"
+        "import sys, listen_edge; from listen_edge.cli.root import cli\n"
         f"cli(['ask', {str(siren)!r}, '--ask', 'siren?'], standalone_mode=False)\n"
         "sys.exit(any(m.split('.')[0] in ('torch', 'transformers') for m in sys.modules))"
     )

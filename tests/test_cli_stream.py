@@ -14,7 +14,7 @@ import soundfile
 from click.testing import CliRunner, Result
 
 from listen_edge.audio import read_audio
-from listen_edge.cli import cli, main
+from listen_edge.cli.root import cli, main
 from listen_edge.runtime.score import Thresholds
 from listen_edge.runtime.trigger import TriggerConfig
 

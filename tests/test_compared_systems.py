@@ -20,7 +20,7 @@ import soundfile
 from click.testing import CliRunner, Result
 
 from listen_edge.chat import ChatEndpoint, EndpointError
-from listen_edge.cli_eval import eval_group
+from listen_edge.cli.eval import eval_group
 from listen_edge.errors import AudioError
 from listen_edge.evaluation.questions import BenchmarkError, Question, write_questions
 from listen_edge.evaluation.systems import NO_REPLY, ask_endpoint, read_replies

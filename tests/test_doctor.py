@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from listen_edge.cli_doctor import doctor as command
+from listen_edge.cli.doctor import doctor as command
 from listen_edge.errors import AudioError
 from listen_edge.runtime import doctor, encoder, memory, pace, verify
 from listen_edge.runtime import engine as engines

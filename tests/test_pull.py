@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from listen_edge.archive import pack_bundle
 from listen_edge.bundle import bundle_folder, open_bundle
-from listen_edge.cli import cli
+from listen_edge.cli.root import cli
 from listen_edge.download import download
 from listen_edge.errors import BundleError, ListenEdgeError
 from listen_edge.pull import pull_hub, pull_url

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from listen_edge.cli_eval import eval_group
+from listen_edge.cli.eval import eval_group
 from listen_edge.concepts import ESC50
 from listen_edge.evaluation.esc50 import Esc50Clip
 from listen_edge.evaluation.questions import BenchmarkError, Reply
@@ -230,7 +230,7 @@ def test_the_command_writes_a_test_and_asks_it(
         "filename,fold,target,category\ndog.wav,5,0,dog\nsiren.wav,5,42,siren\n"
     )
     engine = FakeEngine({("dog.wav", "canine"): 0.9})
-    monkeypatch.setattr("listen_edge.cli_eval_options.load_engine", lambda **_: engine)
+    monkeypatch.setattr("listen_edge.cli.eval_options.load_engine", lambda **_: engine)
     sources = ["--ontology", str(ontology_file), "--wordnet", str(wordnet_folder)]
     test = str(tmp_path / "test.tsv")
     written = CliRunner().invoke(eval_group, ["synonyms", str(tmp_path), *sources, "--write", test])

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from listen_edge.chat import ChatEndpoint, Completion, EndpointError
-from listen_edge.cli_synthesize import synthesize as command
+from listen_edge.cli.synthesize import synthesize as command
 from listen_edge.errors import BundleError, ListenEdgeError
 from listen_edge.ontology import Ontology
 from listen_edge.train.datasets import Row

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 from click.testing import CliRunner
 
-from listen_edge.cli import cli
+from listen_edge.cli.root import cli
 from listen_edge.errors import AudioError, ListenEdgeError
 from listen_edge.runtime.listener import ListenConfig
 from listen_edge.runtime.score import Thresholds

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from listen_edge.cli_options import Command, confirm_option, engine_options, load_engine
+from listen_edge.cli.options import Command, confirm_option, engine_options, load_engine
 from listen_edge.errors import ListenEdgeError
 from listen_edge.lines import json_line
-from listen_edge.stopping import StopSignals
+from listen_edge.cli.stopping import StopSignals
 
 if TYPE_CHECKING:
     from listen_edge.answer import Answer
@@ -253,7 +253,7 @@ def _show_all(listener: Listener, source: Source, form: str, signals: StopSignal
 def _show_live(listener: Listener, lines: Iterable[Answer | Event | Health]) -> None:
     from rich.console import Console
 
-    from listen_edge.live_view import LiveView
+    from listen_edge.cli.live_view import LiveView
 
     with LiveView(listener.questions, listener.on_thresholds, Console()) as view:
         for line in lines:

@@ -19,22 +19,22 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from listen_edge import __version__
-from listen_edge.cli_ablation import ablation
-from listen_edge.cli_alarms import alarms
-from listen_edge.cli_bundle import bundle_group
-from listen_edge.cli_doctor import doctor
-from listen_edge.cli_eval import eval_group
-from listen_edge.cli_options import engine_options, load_engine
-from listen_edge.cli_stream import devices, mic, replay
-from listen_edge.cli_synthesize import synthesize
-from listen_edge.cli_training import (
+from listen_edge.cli.ablation import ablation
+from listen_edge.cli.alarms import alarms
+from listen_edge.cli.bundle import bundle_group
+from listen_edge.cli.doctor import doctor
+from listen_edge.cli.eval import eval_group
+from listen_edge.cli.options import engine_options, load_engine
+from listen_edge.cli.stream import devices, mic, replay
+from listen_edge.cli.synthesize import synthesize
+from listen_edge.cli.train import (
     bench_precisions,
     bench_training,
     export_group,
     report,
     train,
 )
-from listen_edge.cli_tune import bench_stream, tune
+from listen_edge.cli.tune import bench_stream, tune
 from listen_edge.errors import ListenEdgeError, MissingExtraError
 
 if TYPE_CHECKING:

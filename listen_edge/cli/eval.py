@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from listen_edge.cli_eval_names import eval_labelled, eval_synonyms
-from listen_edge.cli_eval_options import (
+from listen_edge.cli.eval_names import eval_labelled, eval_synonyms
+from listen_edge.cli.eval_options import (
     FILE,
     FOLDER,
     KINDS,
@@ -21,8 +21,8 @@ from listen_edge.cli_eval_options import (
     show,
     write_them,
 )
-from listen_edge.cli_eval_systems import eval_answers, eval_endpoint
-from listen_edge.cli_options import load_engine
+from listen_edge.cli.eval_systems import eval_answers, eval_endpoint
+from listen_edge.cli.options import load_engine
 
 if TYPE_CHECKING:
     from listen_edge.evaluation.questions import Question

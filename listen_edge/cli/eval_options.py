@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from listen_edge.cli_options import Command, engine_options, load_engine
+from listen_edge.cli.options import Command, engine_options, load_engine
 
 if TYPE_CHECKING:
     from listen_edge.evaluation.questions import Question, Reply

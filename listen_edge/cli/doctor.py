@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from listen_edge.cli_options import engine_options
+from listen_edge.cli.options import engine_options
 
 if TYPE_CHECKING:
     from listen_edge.runtime.doctor import Check

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from listen_edge.cli_eval_options import FILE, FOLDER, format_option, progress
+from listen_edge.cli.eval_options import FILE, FOLDER, format_option, progress
 
 if TYPE_CHECKING:
     from listen_edge.evaluation.questions import Question

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from listen_edge.cli_eval_options import (
+from listen_edge.cli.eval_options import (
     FILE,
     FOLDER,
     ask_all,

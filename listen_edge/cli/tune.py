@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from listen_edge.cli_options import Command, confirm_option, engine_options, load_engine
+from listen_edge.cli.options import Command, confirm_option, engine_options, load_engine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
