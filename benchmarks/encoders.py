@@ -23,7 +23,7 @@ from statistics import median
 import numpy as np
 import torch
 
-from listen_edge.bundle import open_bundle
+from listen_edge.bundle.opening import open_bundle
 from listen_edge.export.encoder import export_encoder
 from listen_edge.log_mel import SAMPLE_RATE, SAMPLES_PER_ENCODER_FRAME
 from listen_edge.runtime.encoder import EncoderSession

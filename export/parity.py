@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from listen_edge.audio import read_window
-from listen_edge.calibration import fit_calibration
+from listen_edge.bundle.calibration import fit_calibration
 from listen_edge.errors import ParityError
 from listen_edge.evaluation.esc50 import Esc50Clip, draw_absent
 from listen_edge.evaluation.metrics import auroc, expected_calibration_error

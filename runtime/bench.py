@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from listen_edge.bundle import bundle_folder, open_bundle
+from listen_edge.bundle.opening import bundle_folder, open_bundle
 from listen_edge.runtime.engine import Engine
 
 QUESTION_COUNTS = (1, 8, 31)

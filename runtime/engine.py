@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from listen_edge.answer import Answer, Reason
 from listen_edge.audio import level_dbfs, prepare
-from listen_edge.bundle import Bundle, open_bundle
+from listen_edge.bundle.opening import Bundle, open_bundle
 from listen_edge.errors import BackendError, BundleError
 from listen_edge.question import parse_concept
 from listen_edge.runtime.encoder import EncoderSession, available_backends

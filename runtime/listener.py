@@ -15,7 +15,7 @@ from pathlib import Path
 
 from listen_edge.answer import Answer, Reason
 from listen_edge.audio import MIN_DURATION_S, level_dbfs
-from listen_edge.bundle import open_bundle
+from listen_edge.bundle.opening import open_bundle
 from listen_edge.errors import AudioError, ListenEdgeError
 from listen_edge.event import Ending, Event, Health
 from listen_edge.log_mel import SAMPLE_RATE

@@ -18,7 +18,7 @@ import listen_edge
 
 listen_edge.__path__.append(str(Path(__file__).parent.parent))
 
-from listen_edge.bundle import bundle_folder  # noqa: E402
+from listen_edge.bundle.opening import bundle_folder  # noqa: E402
 from listen_edge.prompt import Prompt  # noqa: E402
 from listen_edge.runtime.engine import Engine, load  # noqa: E402
 from listen_edge.train.config import TrainConfig  # noqa: E402

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from listen_edge.bundle import (
+from listen_edge.bundle.opening import (
     SUMS,
     bundle_folder,
     describe_file,
@@ -20,7 +20,7 @@ from listen_edge.bundle import (
     written_folder,
 )
 from listen_edge.errors import BundleError
-from listen_edge.manifest import MANIFEST
+from listen_edge.bundle.manifest import MANIFEST
 from listen_edge.runtime.engine import Engine, load
 
 from .conftest import write_llama_gguf

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score, precision_recall_fscore_support, roc_auc_score
 
-from listen_edge.calibration import Calibration, fit_calibration
+from listen_edge.bundle.calibration import Calibration, fit_calibration
 from listen_edge.errors import AudioError
 from listen_edge.evaluation.esc50 import (
     WORDINGS,

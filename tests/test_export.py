@@ -11,7 +11,7 @@ import onnx
 import pytest
 import torch
 
-from listen_edge.bundle import open_bundle
+from listen_edge.bundle.opening import open_bundle
 from listen_edge.errors import BundleError, ListenEdgeError, ParityError
 from listen_edge.evaluation.esc50 import clips_of_folds
 from listen_edge.export.build import BundleConfig, export_bundle, export_run_encoder

@@ -18,7 +18,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from listen_edge.bundle import open_bundle
+from listen_edge.bundle.opening import open_bundle
 from listen_edge.errors import BundleError
 from listen_edge.export.importance import measure_importance
 from listen_edge.export.llama_gguf import TORTURE_TEXTS, export_llama

@@ -23,7 +23,7 @@ from listen_edge.runtime.tune import (
     positive_traces,
     tune_thresholds,
 )
-from listen_edge.thresholds import TunedThresholds, read_thresholds
+from listen_edge.bundle.thresholds import TunedThresholds, read_thresholds
 from tests.streams import RATE, LevelEngine
 
 CONFIG = ListenConfig(

@@ -23,8 +23,8 @@ def bundle_group() -> None:
 @click.argument("bundle", default="tiny")
 def info(bundle: str) -> None:
     """Print a bundle's manifest as JSON, with the folder it lies in."""
-    from listen_edge.bundle import bundle_folder
-    from listen_edge.manifest import MANIFEST, parse_manifest
+    from listen_edge.bundle.opening import bundle_folder
+    from listen_edge.bundle.manifest import MANIFEST, parse_manifest
 
     folder = bundle_folder(bundle)
     manifest = parse_manifest((folder / MANIFEST).read_bytes())
@@ -38,10 +38,10 @@ def info(bundle: str) -> None:
 @click.option("--threads", type=click.IntRange(1, 256), help="CPU threads.  [default: all cores]")
 def verify(bundle: str, key: Path | None, run: bool, threads: int | None) -> None:
     """Verify every file's hash; with --run, that this device gives the recorded answers."""
-    from listen_edge.bundle import bundle_folder, open_bundle
+    from listen_edge.bundle.opening import bundle_folder, open_bundle
     from listen_edge.runtime.engine import Engine
     from listen_edge.runtime.verify import compare_examples
-    from listen_edge.signature import verify_signature
+    from listen_edge.bundle.signature import verify_signature
 
     if key is not None:
         verify_signature(bundle_folder(bundle), key)
@@ -63,9 +63,9 @@ def verify(bundle: str, key: Path | None, run: bool, threads: int | None) -> Non
 @click.option("--sign", "key", type=FILE, help="Private key (PEM) to sign the manifest with.")
 def pack(bundle: str, out: Path, llm: bool, key: Path | None) -> None:
     """Write a bundle as one file: the same bundle, the same bytes. Prints its SHA-256."""
-    from listen_edge.archive import pack_bundle
-    from listen_edge.bundle import open_bundle, sha256_of
-    from listen_edge.signature import sign_bundle
+    from listen_edge.bundle.archive import pack_bundle
+    from listen_edge.bundle.opening import open_bundle, sha256_of
+    from listen_edge.bundle.signature import sign_bundle
 
     opened = open_bundle(bundle)
     if key is not None:
@@ -85,8 +85,8 @@ def pull(source: str, out: Path | None, sha256: str | None, key: Path | None) ->
     A download that was stopped goes on where it was. Everything is verified before the folder takes
     its place; --bundle then takes the name that is printed.
     """
-    from listen_edge.bundle import open_bundle
-    from listen_edge.pull import pull_hub, pull_url
+    from listen_edge.bundle.opening import open_bundle
+    from listen_edge.bundle.pull import pull_hub, pull_url
 
     if source.startswith(_HUB):
         if sha256 is not None:

@@ -42,7 +42,7 @@ def eval_synonyms(
     **engine_kwargs: Any,
 ) -> None:
     """ESC-50's clips asked for by synonyms and hypernyms of their labels."""
-    from listen_edge.bundle import open_bundle
+    from listen_edge.bundle.opening import open_bundle
     from listen_edge.evaluation.questions import read_questions
     from listen_edge.evaluation.synonyms import synonym_reports
 
@@ -96,7 +96,7 @@ def eval_labelled(
     **engine_kwargs: Any,
 ) -> None:
     """Labelled recordings: FOLDER holds meta.csv (filename, label, source) and audio/."""
-    from listen_edge.bundle import open_bundle
+    from listen_edge.bundle.opening import open_bundle
     from listen_edge.evaluation import labelled
 
     manifest = open_bundle(engine_kwargs["bundle"]).manifest.raw

@@ -56,7 +56,7 @@ def load_engine(
     off: float | None = None,
 ) -> Engine:
     """Load a bundle; on and off override its thresholds, and those of one swapped in later."""
-    from listen_edge.bundle import open_bundle
+    from listen_edge.bundle.opening import open_bundle
     from listen_edge.runtime.engine import Engine
     from listen_edge.runtime.score import Thresholds
 

@@ -226,7 +226,7 @@ def _with_thresholds(config: ListenConfig, path: Path | None, engine: Engine) ->
     from dataclasses import replace
 
     from listen_edge.runtime.score import Thresholds
-    from listen_edge.thresholds import read_thresholds
+    from listen_edge.bundle.thresholds import read_thresholds
 
     tuned = read_thresholds(path)
     tuned.check_use(engine.bundle.id, config.hop_s or engine.hop_s, config.trigger.confirm)

@@ -79,7 +79,7 @@ def tune(
     from listen_edge.runtime.listener import ListenConfig
     from listen_edge.runtime.trigger import TriggerConfig
     from listen_edge.runtime.tune import measure_operations
-    from listen_edge.thresholds import TunedThresholds
+    from listen_edge.bundle.thresholds import TunedThresholds
 
     if negatives is None:
         raise click.UsageError("tune needs --negatives")

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from listen_edge.errors import BundleError
-from listen_edge.manifest import MANIFEST, BundleFile, Gguf, Manifest, parse_manifest
+from listen_edge.bundle.manifest import MANIFEST, BundleFile, Gguf, Manifest, parse_manifest
 
 SUMS = "SHA256SUMS"
 MAX_MANIFEST_BYTES = 1 << 20

@@ -10,12 +10,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 
-from listen_edge.archive import packed_manifest, unpack_bundle
-from listen_edge.bundle import SUMS, open_bundle, pulled_dir, written_folder
-from listen_edge.download import Progressed, download, forget
+from listen_edge.bundle.archive import packed_manifest, unpack_bundle
+from listen_edge.bundle.opening import SUMS, open_bundle, pulled_dir, written_folder
+from listen_edge.bundle.download import Progressed, download, forget
 from listen_edge.errors import BundleError, require
-from listen_edge.manifest import MANIFEST, Manifest, parse_manifest
-from listen_edge.signature import SIGNATURE, verify_signature
+from listen_edge.bundle.manifest import MANIFEST, Manifest, parse_manifest
+from listen_edge.bundle.signature import SIGNATURE, verify_signature
 
 
 def pull_url(url: str, target: Path | None, *, sha256: str | None, key: Path | None) -> Path:

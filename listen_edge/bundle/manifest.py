@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from listen_edge.calibration import Calibration
+from listen_edge.bundle.calibration import Calibration
 from listen_edge.errors import BundleError
 from listen_edge.prompt import Prompt
 
