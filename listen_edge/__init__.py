@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from listen_edge.errors import ListenEdgeError
 
 if TYPE_CHECKING:
-    from listen_edge.answer import Answer
+    from listen_edge.lines.answer import Answer
     from listen_edge.runtime.engine import Engine, load
     from listen_edge.runtime.listener import listen
 
@@ -36,7 +36,7 @@ def __getattr__(name: str) -> Any:
 
         return listen
     if name == "Answer":
-        from listen_edge.answer import Answer
+        from listen_edge.lines.answer import Answer
 
         return Answer
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -17,7 +17,7 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from listen_edge.answer import Answer, Reason
+from listen_edge.lines.answer import Answer, Reason
 from listen_edge.audio import level_dbfs, prepare
 from listen_edge.bundle.opening import Bundle, open_bundle
 from listen_edge.errors import BackendError, BundleError

@@ -13,11 +13,11 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from listen_edge.answer import Answer, Reason
+from listen_edge.lines.answer import Answer, Reason
 from listen_edge.audio import MIN_DURATION_S, level_dbfs
 from listen_edge.bundle.opening import open_bundle
 from listen_edge.errors import AudioError, ListenEdgeError
-from listen_edge.event import Ending, Event, Health
+from listen_edge.lines.event import Ending, Event, Health
 from listen_edge.log_mel import SAMPLE_RATE
 from listen_edge.question import parse_concept
 from listen_edge.runtime.clips import ClipRecorder

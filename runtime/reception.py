@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from listen_edge.answer import Reason
+from listen_edge.lines.answer import Reason
 from listen_edge.errors import AudioError
 from listen_edge.runtime.liveness import Liveness, LivenessConfig
 from listen_edge.runtime.sources import Block, EndOfStream, Source

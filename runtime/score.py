@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from listen_edge.answer import Reason, State
+from listen_edge.lines.answer import Reason, State
 from listen_edge.audio import level_dbfs
 from listen_edge.errors import ListenEdgeError
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from listen_edge.errors import ListenEdgeError
-from listen_edge.event import Ending, Phase
+from listen_edge.lines.event import Ending, Phase
 from listen_edge.runtime.score import Thresholds
 
 MAX_CONFIRM_WINDOWS = 60

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from listen_edge.answer import Answer
+from listen_edge.lines.answer import Answer
 from listen_edge.audio import level_dbfs, read_audio
 from listen_edge.errors import AudioError
 from listen_edge.log_mel import SAMPLE_RATE

@@ -9,7 +9,7 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from listen_edge.answer import Reason
+from listen_edge.lines.answer import Reason
 from listen_edge.audio import MAX_RATE, MIN_DURATION_S, MIN_RATE
 from listen_edge.errors import AudioError
 from listen_edge.log_mel import SAMPLE_RATE

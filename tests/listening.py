@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from listen_edge.answer import Answer
+from listen_edge.lines.answer import Answer
 from listen_edge.question import parse_concept
 
 

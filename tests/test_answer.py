@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from datetime import datetime, timezone
 
-from listen_edge.answer import Answer
-from listen_edge.event import Event, Health
+from listen_edge.lines.answer import Answer
+from listen_edge.lines.event import Event, Health
 
 ANSWER = Answer(
     question="siren?",

@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 from listen_edge.errors import ListenEdgeError
-from listen_edge.event import Event, Health
+from listen_edge.lines.event import Event, Health
 from listen_edge.runtime.clips import MAX_CLIP_S, ClipRecorder
 from listen_edge.runtime.listener import ListenConfig, Listener
 from tests.streams import RATE, LevelEngine, ScriptedSource, tone

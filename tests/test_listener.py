@@ -12,10 +12,10 @@ import pytest
 import soundfile
 
 import listen_edge
-from listen_edge.answer import Answer
+from listen_edge.lines.answer import Answer
 from listen_edge.audio import read_audio
 from listen_edge.errors import AudioError, ListenEdgeError, QuestionError
-from listen_edge.event import Event, Health
+from listen_edge.lines.event import Event, Health
 from listen_edge.runtime.engine import Engine
 from listen_edge.runtime.listener import Line, ListenConfig, Listener, listen
 from listen_edge.runtime.liveness import LivenessConfig

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from rich.console import Console
 
-from listen_edge.event import Event, Health
+from listen_edge.lines.event import Event, Health
 from listen_edge.cli.live_view import LiveView
 from tests.test_answer import ANSWER
 

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from listen_edge.answer import Answer
+from listen_edge.lines.answer import Answer
 from listen_edge.errors import AudioError
-from listen_edge.event import Health
+from listen_edge.lines.event import Health
 from listen_edge.runtime.listener import ListenConfig, Listener
 from listen_edge.runtime.liveness import LivenessConfig
 from listen_edge.runtime.sources import Block, EndOfStream, Source

@@ -13,8 +13,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from listen_edge.answer import Answer
-from listen_edge.event import Event, Health
+from listen_edge.lines.answer import Answer
+from listen_edge.lines.event import Event, Health
 
 _STATE_STYLES = {"present": "bold red", "absent": "green", "unknown": "yellow"}
 _SOURCE_STYLES = {"healthy": "green", "alarmed": "yellow", "recovering": "yellow", "failed": "red"}

@@ -38,7 +38,7 @@ from listen_edge.cli.tune import bench_stream, tune
 from listen_edge.errors import ListenEdgeError, MissingExtraError
 
 if TYPE_CHECKING:
-    from listen_edge.answer import Answer
+    from listen_edge.lines.answer import Answer
 
 FILE = click.Path(path_type=Path)
 

@@ -18,8 +18,8 @@ from listen_edge.lines import json_line
 from listen_edge.cli.stopping import StopSignals
 
 if TYPE_CHECKING:
-    from listen_edge.answer import Answer
-    from listen_edge.event import Event, Health
+    from listen_edge.lines.answer import Answer
+    from listen_edge.lines.event import Event, Health
     from listen_edge.runtime.engine import Engine
     from listen_edge.runtime.listener import ListenConfig, Listener
     from listen_edge.runtime.sources import Source
@@ -262,8 +262,8 @@ def _show_live(listener: Listener, lines: Iterable[Answer | Event | Health]) -> 
 
 def _show_changes(lines: Iterable[Answer | Event | Health]) -> None:
     """Print events, health messages, and answers when their state changes."""
-    from listen_edge.answer import Answer
-    from listen_edge.event import Health
+    from listen_edge.lines.answer import Answer
+    from listen_edge.lines.event import Health
 
     states: dict[str, tuple[str, str | None]] = {}
     for line in lines:
