@@ -37,8 +37,8 @@ from listen_edge.log_mel import SAMPLE_RATE
 from listen_edge.bundle.manifest import SCHEMA, Gguf
 from listen_edge.prompt import Prompt
 from listen_edge.runtime.engine import Engine
-from listen_edge.runtime.gguf import Vocabulary
-from listen_edge.runtime.requantize import runnable_gguf
+from listen_edge.runtime.llama.gguf_file import Vocabulary
+from listen_edge.runtime.llama.requantize import runnable_gguf
 from listen_edge.runtime.score import Thresholds
 from listen_edge.train.adapter import Adapter
 from listen_edge.train.backbones import WhisperTaps, load_whisper_encoder

@@ -23,7 +23,7 @@ from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTraine
 
 from listen_edge.errors import BundleError
 from listen_edge.replacing import replacing
-from listen_edge.runtime.gguf import Vocabulary
+from listen_edge.runtime.llama.gguf_file import Vocabulary
 from listen_edge.train.backbones import load_llama
 
 # llama.cpp's names of how a byte-level BPE splits text before merging, likeliest first.

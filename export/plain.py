@@ -16,7 +16,7 @@ from llama_cpp import Llama
 from listen_edge.log_mel import SAMPLE_RATE
 from listen_edge.prompt import describe
 from listen_edge.runtime.engine import Engine
-from listen_edge.runtime.requantize import runnable_gguf
+from listen_edge.runtime.llama.requantize import runnable_gguf
 from listen_edge.train.backbones import LogMel, load_whisper_encoder
 
 _WHISPER_S = 30

@@ -6,7 +6,7 @@ One definition for training, export and runtime. A window's prompt reads
 
 The prefix is the same for every window and question, so its KV is computed once per process;
 the bridge is the same for every question, so it is decoded once per window. The prompt knows
-nothing of tokenisation: that is llama.cpp's (runtime/llama.py), in training too.
+nothing of tokenisation: that is llama.cpp's (runtime/llama/session.py), in training too.
 
 Source: a constant few-shot prefix turns a frozen 135M LLaMA into a matcher of names; measured in
 docs/method.md.

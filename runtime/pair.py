@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from listen_edge.audio import read_window
 from listen_edge.prompt import Prompt
 from listen_edge.runtime.encoder import EncoderSession
-from listen_edge.runtime.llama import LlamaSession
+from listen_edge.runtime.llama.session import LlamaSession
 from listen_edge.runtime.memory import proc_mb
 
 

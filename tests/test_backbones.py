@@ -13,8 +13,8 @@ from transformers import GPT2Config, WhisperConfig, WhisperModel
 
 from listen_edge.errors import BundleError
 from listen_edge.prompt import Prompt
-from listen_edge.runtime.gguf import Vocabulary
-from listen_edge.runtime.llama import LlamaSession
+from listen_edge.runtime.llama.gguf_file import Vocabulary
+from listen_edge.runtime.llama.session import LlamaSession
 from listen_edge.train.adapter import Adapter, AdapterConfig
 from listen_edge.train.backbones import LogMel, WhisperTaps, load_llama, load_whisper_encoder
 from listen_edge.train.packing import AudioLlama

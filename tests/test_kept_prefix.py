@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from listen_edge.prompt import Prompt
-from listen_edge.runtime.llama import LlamaSession
+from listen_edge.runtime.llama.session import LlamaSession
 
 CONCEPTS = ["hum", "beep noise"]
 AUDIO = np.random.default_rng(0).normal(0, 0.5, (4, 32)).astype(np.float32)

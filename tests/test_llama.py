@@ -10,7 +10,7 @@ import pytest
 
 from listen_edge.errors import BundleError
 from listen_edge.prompt import Prompt
-from listen_edge.runtime.llama import LlamaSession
+from listen_edge.runtime.llama.session import LlamaSession
 
 AUDIO = np.random.default_rng(0).normal(0, 0.5, (4, 32)).astype(np.float32)
 

@@ -16,7 +16,7 @@ from listen_edge.audio import read_audio
 from listen_edge.concepts import ESC50, may_be_confused, names_of
 from listen_edge.errors import BundleError, ListenEdgeError
 from listen_edge.prompt import Prompt
-from listen_edge.runtime.gguf import Vocabulary
+from listen_edge.runtime.llama.gguf_file import Vocabulary
 from listen_edge.train import checkpoint
 from listen_edge.train.adapter import Adapter, AdapterConfig
 from listen_edge.train.alignment import WarmStart, description

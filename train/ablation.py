@@ -29,7 +29,7 @@ from listen_edge.evaluation.wordnet import WordNet
 from listen_edge.log_mel import SAMPLE_RATE
 from listen_edge.ontology import Ontology
 from listen_edge.prompt import DEFAULT_PROMPT, Prompt
-from listen_edge.runtime.gguf import Vocabulary
+from listen_edge.runtime.llama.gguf_file import Vocabulary
 from listen_edge.train import checkpoint
 from listen_edge.train.adapter import Adapter
 from listen_edge.train.backbones import WhisperTaps, load_llama, load_whisper_encoder

@@ -28,7 +28,7 @@ from transformers import LlamaForCausalLM
 
 from listen_edge.errors import ListenEdgeError
 from listen_edge.prompt import DEFAULT_PROMPT, Prompt
-from listen_edge.runtime.gguf import Vocabulary
+from listen_edge.runtime.llama.gguf_file import Vocabulary
 from listen_edge.train import checkpoint
 from listen_edge.train.adapter import Adapter, AdapterConfig
 from listen_edge.train.alignment import WarmStart

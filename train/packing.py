@@ -2,7 +2,7 @@
 
 A row of the packed batch is [audio][shared][segment 1][segment 2]...; a segment sees the constant
 prefix, the audio, the shared tokens and itself, and its positions restart behind them. With the
-bridge as shared tokens and questions as segments that is what runtime/llama.py decodes, so training
+bridge as shared tokens and questions as segments that is what runtime/llama/session.py decodes, so training
 and device agree.
 
 The prefix's KV is computed once, without gradient, and shared by all rows: queries of the whole

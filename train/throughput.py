@@ -16,7 +16,7 @@ from torch.nn import functional
 from transformers import LlamaForCausalLM
 
 from listen_edge.prompt import DEFAULT_PROMPT, Prompt
-from listen_edge.runtime.gguf import Vocabulary
+from listen_edge.runtime.llama.gguf_file import Vocabulary
 from listen_edge.train.backbones import load_llama
 from listen_edge.train.packing import AudioLlama
 

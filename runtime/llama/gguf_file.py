@@ -1,6 +1,6 @@
 """What a GGUF file holds: vocabulary, token embeddings, and the same weights in another type.
 
-With runtime/ggml.py and llama.py the only files that touch llama.cpp's low-level API.
+With runtime/llama/native.py and llama.py the only files that touch llama.cpp's low-level API.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from listen_edge.errors import BundleError
 from listen_edge.replacing import replacing
-from listen_edge.runtime.ggml import SILENT, GgmlInitParams, GgufInitParams, ggml
+from listen_edge.runtime.llama.native import SILENT, GgmlInitParams, GgufInitParams, ggml
 
 import llama_cpp  # isort: skip  after ggml, which sets what its threads do while they wait
 

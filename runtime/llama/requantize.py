@@ -19,8 +19,8 @@ from listen_edge.bundle.opening import cache_dir
 from listen_edge.errors import BundleError
 from listen_edge.bundle.manifest import Gguf
 from listen_edge.prompt import Prompt
-from listen_edge.runtime.gguf import Vocabulary, cut_vocabulary, quantize_gguf
-from listen_edge.runtime.kept import is_intact, keep
+from listen_edge.runtime.llama.gguf_file import Vocabulary, cut_vocabulary, quantize_gguf
+from listen_edge.runtime.llama.kept import is_intact, keep
 
 logger = logging.getLogger(__name__)
 

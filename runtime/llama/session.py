@@ -23,14 +23,14 @@ from numpy.typing import NDArray
 
 from listen_edge.errors import BundleError
 from listen_edge.prompt import Prompt
-from listen_edge.runtime.gguf import (
+from listen_edge.runtime.llama.gguf_file import (
     TokenEmbeddings,
     load_model,
     single_token,
     tokenize,
     vocab_sha256_of,
 )
-from listen_edge.runtime.kept import is_intact, keep
+from listen_edge.runtime.llama.kept import is_intact, keep
 
 import llama_cpp  # isort: skip  after gguf, which sets what its threads do while they wait
 

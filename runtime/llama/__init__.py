@@ -1,0 +1,1 @@
+"""The LLaMA on the device: its session, its GGUF file, and what is kept of it between starts."""
