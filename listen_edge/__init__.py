@@ -15,7 +15,7 @@ from listen_edge.errors import ListenEdgeError
 if TYPE_CHECKING:
     from listen_edge.lines.answer import Answer
     from listen_edge.runtime.engine import Engine, load
-    from listen_edge.runtime.listener import listen
+    from listen_edge.runtime.listening.listener import listen
 
 # From 1.32 on, onnxruntime reports its use over the network unless told otherwise before it is
 # imported. Nothing leaves the device.
@@ -32,7 +32,7 @@ def __getattr__(name: str) -> Any:
 
         return getattr(engine, name)
     if name == "listen":
-        from listen_edge.runtime.listener import listen
+        from listen_edge.runtime.listening.listener import listen
 
         return listen
     if name == "Answer":

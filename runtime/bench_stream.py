@@ -21,8 +21,8 @@ from listen_edge.lines.event import Event, Health
 from listen_edge.log_mel import SAMPLE_RATE
 from listen_edge.question import parse_concept
 from listen_edge.runtime.engine import Engine
-from listen_edge.runtime.listener import ListenConfig, Listener
-from listen_edge.runtime.pace import window_seconds
+from listen_edge.runtime.listening.listener import ListenConfig, Listener
+from listen_edge.runtime.listening.pace import window_seconds
 from listen_edge.runtime.sources import Block, EndOfStream, Source
 from listen_edge.runtime.sources.file import FileSource, SamplesSource
 from listen_edge.runtime.sources.microphone import MicrophoneSource, input_devices

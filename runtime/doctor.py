@@ -247,7 +247,7 @@ def check_margin(engine: Engine, questions: Sequence[str]) -> Check:
     Raises:
         QuestionError: a question that names no sound.
     """
-    from listen_edge.runtime.pace import pace_remedy, window_seconds
+    from listen_edge.runtime.listening.pace import pace_remedy, window_seconds
 
     seconds = window_seconds(engine, questions)
     found = (

@@ -12,8 +12,8 @@ import soundfile
 
 from listen_edge.errors import ListenEdgeError
 from listen_edge.lines.event import Event, Health
-from listen_edge.runtime.clips import MAX_CLIP_S, ClipRecorder
-from listen_edge.runtime.listener import ListenConfig, Listener
+from listen_edge.runtime.listening.clips import MAX_CLIP_S, ClipRecorder
+from listen_edge.runtime.listening.listener import ListenConfig, Listener
 from tests.streams import RATE, LevelEngine, ScriptedSource, tone
 from tests.test_listener import TRIGGER
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from listen_edge.errors import ListenEdgeError
-from listen_edge.runtime.liveness import Liveness, LivenessConfig
+from listen_edge.runtime.listening.liveness import Liveness, LivenessConfig
 
 CONFIG = LivenessConfig(
     silent_after_s=30.0, tick_s=10.0, backoffs_s=(1.0, 5.0, 15.0), slow_retry_s=30.0

@@ -17,8 +17,8 @@ import soundfile
 from listen_edge.lines.answer import Answer
 from listen_edge.errors import AudioError
 from listen_edge.lines.event import Health
-from listen_edge.runtime.listener import ListenConfig, Listener
-from listen_edge.runtime.liveness import LivenessConfig
+from listen_edge.runtime.listening.listener import ListenConfig, Listener
+from listen_edge.runtime.listening.liveness import LivenessConfig
 from listen_edge.runtime.sources import Block, EndOfStream, Source
 from listen_edge.runtime.sources.capture import LossMeter
 from listen_edge.runtime.sources.choose import open_source, recording

@@ -17,7 +17,7 @@ from listen_edge.errors import BundleError
 from listen_edge.lines.event import Health
 from listen_edge.bundle.manifest import MANIFEST
 from listen_edge.runtime.engine import Engine, load
-from listen_edge.runtime.listener import Listener
+from listen_edge.runtime.listening.listener import Listener
 from listen_edge.runtime.verify import compare_examples
 from tests.streams import ScriptedSource
 

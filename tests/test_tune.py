@@ -12,9 +12,9 @@ from click.testing import CliRunner
 
 from listen_edge.cli.root import cli
 from listen_edge.errors import AudioError, ListenEdgeError
-from listen_edge.runtime.listener import ListenConfig
+from listen_edge.runtime.listening.listener import ListenConfig
 from listen_edge.runtime.score import Thresholds
-from listen_edge.runtime.trigger import TriggerConfig
+from listen_edge.runtime.listening.trigger import TriggerConfig
 from listen_edge.runtime.tune import (
     Trace,
     mix,

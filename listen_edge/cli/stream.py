@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from listen_edge.lines.answer import Answer
     from listen_edge.lines.event import Event, Health
     from listen_edge.runtime.engine import Engine
-    from listen_edge.runtime.listener import ListenConfig, Listener
+    from listen_edge.runtime.listening.listener import ListenConfig, Listener
     from listen_edge.runtime.sources import Source
 
 
@@ -171,7 +171,7 @@ def _run(
         try:
             config = _listen_config(**options)
             sources = [opener() for opener in openers]
-            from listen_edge.runtime.listener import Listener  # loads llama.cpp, which takes long
+            from listen_edge.runtime.listening.listener import Listener  # loads llama.cpp, which takes long
 
             with load_engine(bundle, backend, threads) as engine:
                 config = _with_thresholds(config, options["thresholds_path"], engine)
@@ -202,10 +202,10 @@ def _listen_config(
     waits_for_device: bool,
     thresholds_path: Path | None,
 ) -> ListenConfig:
-    from listen_edge.runtime.listener import ListenConfig
-    from listen_edge.runtime.liveness import LivenessConfig
+    from listen_edge.runtime.listening.listener import ListenConfig
+    from listen_edge.runtime.listening.liveness import LivenessConfig
     from listen_edge.runtime.score import Thresholds
-    from listen_edge.runtime.trigger import TriggerConfig
+    from listen_edge.runtime.listening.trigger import TriggerConfig
 
     trigger = TriggerConfig(Thresholds(on, off), confirm, end_after, cooldown, long_event)
     if hop is not None:

@@ -76,8 +76,8 @@ def tune(
     hour with a confidence of 95 %.
     """
     from listen_edge.question import parse_concept
-    from listen_edge.runtime.listener import ListenConfig
-    from listen_edge.runtime.trigger import TriggerConfig
+    from listen_edge.runtime.listening.listener import ListenConfig
+    from listen_edge.runtime.listening.trigger import TriggerConfig
     from listen_edge.runtime.tune import measure_operations
     from listen_edge.bundle.thresholds import TunedThresholds
 
@@ -172,7 +172,7 @@ def bench_stream(
     """
     from listen_edge.runtime.bench import bench_rows
     from listen_edge.runtime.bench_stream import QUESTIONS, measure_soak, measure_stream
-    from listen_edge.runtime.listener import ListenConfig
+    from listen_edge.runtime.listening.listener import ListenConfig
     from listen_edge.runtime.tune import TARGETS, measure_operations, summarize
 
     with load_engine(**engine_kwargs) as engine:
