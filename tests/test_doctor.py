@@ -19,7 +19,7 @@ from listen_edge.cli.doctor import doctor as command
 from listen_edge.errors import AudioError
 from listen_edge.runtime import doctor, encoder, memory, pace, verify
 from listen_edge.runtime import engine as engines
-from listen_edge.runtime.doctor import Check
+from listen_edge.runtime.measure.doctor import Check
 from listen_edge.runtime.engine import Engine
 from listen_edge.runtime.sources import Block
 
@@ -336,7 +336,7 @@ def test_memory(
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_the_peak_of_a_child_is_its_own() -> None:
-    code = "from listen_edge.runtime.memory import proc_mb; print(proc_mb('self/status', 'VmHWM'))"
+    code = "from listen_edge.runtime.measure.memory import proc_mb; print(proc_mb('self/status', 'VmHWM'))"
     held = bytearray(400 << 20)  # getrusage would give this one's peak
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert 10 < float(done.stdout) < len(held) / 1e6
@@ -346,7 +346,7 @@ def test_the_peak_of_a_child_is_its_own() -> None:
 def test_onnxruntime_that_is_missing_is_told_as_well() -> None:
     code = (
         "import sys; sys.modules['onnxruntime'] = None\n"
-        "from listen_edge.runtime.doctor import examine_engine\n"
+        "from listen_edge.runtime.measure.doctor import examine_engine\n"
         "for check in examine_engine('tiny', 'auto', None, ['siren?']):\n"
         "    print(check.name, check.status, check.remedy, sep='|')"
     )

@@ -15,7 +15,7 @@ from listen_edge.errors import AudioError, ListenEdgeError
 from listen_edge.runtime.listening.listener import ListenConfig
 from listen_edge.runtime.score import Thresholds
 from listen_edge.runtime.listening.trigger import TriggerConfig
-from listen_edge.runtime.tune import (
+from listen_edge.runtime.measure.tune import (
     Trace,
     mix,
     negative_traces,

@@ -11,7 +11,7 @@ import click
 from listen_edge.cli.options import engine_options
 
 if TYPE_CHECKING:
-    from listen_edge.runtime.doctor import Check
+    from listen_edge.runtime.measure.doctor import Check
 
 
 @click.command()
@@ -33,7 +33,7 @@ def doctor(
     as_json: bool,
 ) -> int:
     """Check this device, its microphone and a bundle; exit with 1 if there is a problem."""
-    from listen_edge.runtime.doctor import examine
+    from listen_edge.runtime.measure.doctor import examine
 
     checks = []
     for check in examine(

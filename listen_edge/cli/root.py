@@ -159,7 +159,7 @@ def bench(
     """Time the stages with 1, 8 and 31 questions, start-up and peak memory."""
     if context.invoked_subcommand is not None:
         return
-    from listen_edge.runtime.bench import bench_rows, measure_engine, measure_process
+    from listen_edge.runtime.measure.bench import bench_rows, measure_engine, measure_process
 
     figures = measure_process(engine_options["bundle"])
     with load_engine(**engine_options) as engine:

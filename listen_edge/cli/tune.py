@@ -14,7 +14,7 @@ from listen_edge.cli.options import Command, confirm_option, engine_options, loa
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from listen_edge.runtime.tune import Operation
+    from listen_edge.runtime.measure.tune import Operation
 
 _PER_HOUR = 0.5  # false alarms
 _FOLDER = click.Path(file_okay=False, exists=True, path_type=Path)
@@ -78,7 +78,7 @@ def tune(
     from listen_edge.question import parse_concept
     from listen_edge.runtime.listening.listener import ListenConfig
     from listen_edge.runtime.listening.trigger import TriggerConfig
-    from listen_edge.runtime.tune import measure_operations
+    from listen_edge.runtime.measure.tune import measure_operations
     from listen_edge.bundle.thresholds import TunedThresholds
 
     if negatives is None:
@@ -170,10 +170,10 @@ def bench_stream(
 
     False alarms and recall are measured where --negatives and --positives are given.
     """
-    from listen_edge.runtime.bench import bench_rows
-    from listen_edge.runtime.bench_stream import QUESTIONS, measure_soak, measure_stream
+    from listen_edge.runtime.measure.bench import bench_rows
+    from listen_edge.runtime.measure.stream import QUESTIONS, measure_soak, measure_stream
     from listen_edge.runtime.listening.listener import ListenConfig
-    from listen_edge.runtime.tune import TARGETS, measure_operations, summarize
+    from listen_edge.runtime.measure.tune import TARGETS, measure_operations, summarize
 
     with load_engine(**engine_kwargs) as engine:
         figures = measure_stream(engine, QUESTIONS, minutes=minutes, seed=seed)

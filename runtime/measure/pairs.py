@@ -17,7 +17,7 @@ from listen_edge.audio import read_window
 from listen_edge.prompt import Prompt
 from listen_edge.runtime.encoder import EncoderSession
 from listen_edge.runtime.llama.session import LlamaSession
-from listen_edge.runtime.memory import proc_mb
+from listen_edge.runtime.measure.memory import proc_mb
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ _PROCESS_REPEATS = 5
 _CHILD = """
 import sys
 from listen_edge.cli.root import cli
-from listen_edge.runtime.memory import proc_mb
+from listen_edge.runtime.measure.memory import proc_mb
 cli(["ask", sys.argv[1], "--bundle", sys.argv[2], *sys.argv[3:]], standalone_mode=False)
 print(proc_mb("self/status", "VmHWM"), file=sys.stderr)
 """

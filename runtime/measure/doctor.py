@@ -21,7 +21,7 @@ import numpy as np
 from listen_edge import __version__
 from listen_edge.audio import level_dbfs
 from listen_edge.errors import BackendError, ListenEdgeError, MissingExtraError
-from listen_edge.runtime.memory import proc_mb
+from listen_edge.runtime.measure.memory import proc_mb
 from listen_edge.runtime.score import CLIPPED_SHARE, is_clipped
 from listen_edge.runtime.sources import Block, Source
 from listen_edge.runtime.sources.devices import choose_device

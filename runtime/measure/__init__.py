@@ -1,0 +1,1 @@
+"""What is measured of an engine on a device: time, memory, thresholds, what it lacks."""
