@@ -14,6 +14,8 @@ from typing import Any
 
 from listen_edge import __version__
 from listen_edge.audio import read_audio
+from listen_edge.bundle.calibration import Calibration, fit_calibration
+from listen_edge.bundle.manifest import SCHEMA, Gguf
 from listen_edge.bundle.opening import (
     describe_file,
     open_bundle,
@@ -21,7 +23,6 @@ from listen_edge.bundle.opening import (
     write_manifest,
     written_folder,
 )
-from listen_edge.bundle.calibration import Calibration, fit_calibration
 from listen_edge.concepts import names_of
 from listen_edge.errors import BundleError
 from listen_edge.evaluation.esc50 import (
@@ -34,7 +35,6 @@ from listen_edge.evaluation.esc50 import (
 from listen_edge.export.encoder import DEFAULT_PRESET, PRESETS, export_encoder
 from listen_edge.export.parity import Rung, check_parity, parity_json, parity_ladder
 from listen_edge.log_mel import SAMPLE_RATE
-from listen_edge.bundle.manifest import SCHEMA, Gguf
 from listen_edge.prompt import Prompt
 from listen_edge.runtime.engine import Engine
 from listen_edge.runtime.llama.gguf_file import Vocabulary

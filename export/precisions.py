@@ -22,8 +22,8 @@ from listen_edge.evaluation.esc50 import Esc50Clip, draw_absent
 from listen_edge.export.build import TrainedParts, trained_parts
 from listen_edge.export.encoder import DEFAULT_PRESET, INPUT, PRESETS, export_encoder
 from listen_edge.export.parity import compare
-from listen_edge.runtime.measure.pairs import Pair, PairFigures, measure_pair
 from listen_edge.runtime.llama.requantize import write_answering
+from listen_edge.runtime.measure.pairs import Pair, PairFigures, measure_pair
 
 logger = logging.getLogger(__name__)
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from listen_edge.lines.answer import Reason, State
 from listen_edge.audio import level_dbfs
 from listen_edge.errors import ListenEdgeError
+from listen_edge.lines.answer import Reason, State
 
 CLIPPED_SHARE = 0.05  # of samples at full scale, above which an absence cannot be trusted
 _FULL_SCALE = 0.999

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from listen_edge.lines.answer import Answer, Reason
 from listen_edge.errors import AudioError
+from listen_edge.lines.answer import Answer, Reason
 from listen_edge.runtime.score import Thresholds, judge
 from listen_edge.runtime.sources import Block, EndOfStream
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from listen_edge.bundle.archive import pack_bundle, packed_manifest, unpack_bundle
-from listen_edge.bundle.opening import open_bundle
-from listen_edge.errors import BundleError
 from listen_edge.bundle.manifest import MANIFEST
+from listen_edge.bundle.opening import open_bundle
 from listen_edge.bundle.signature import SIGNATURE, sign_bundle, verify_signature
+from listen_edge.errors import BundleError
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from listen_edge.bundle.manifest import MANIFEST
 from listen_edge.bundle.opening import (
     SUMS,
     bundle_folder,
@@ -20,7 +21,6 @@ from listen_edge.bundle.opening import (
     written_folder,
 )
 from listen_edge.errors import BundleError
-from listen_edge.bundle.manifest import MANIFEST
 from listen_edge.runtime.engine import Engine, load
 
 from .conftest import write_llama_gguf

@@ -19,8 +19,8 @@ from listen_edge.cli.doctor import doctor as command
 from listen_edge.errors import AudioError
 from listen_edge.runtime import doctor, encoder, memory, pace, verify
 from listen_edge.runtime import engine as engines
-from listen_edge.runtime.measure.doctor import Check
 from listen_edge.runtime.engine import Engine
+from listen_edge.runtime.measure.doctor import Check
 from listen_edge.runtime.sources import Block
 
 RATE = 48_000
@@ -336,7 +336,8 @@ def test_memory(
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_the_peak_of_a_child_is_its_own() -> None:
-    code = "from listen_edge.runtime.measure.memory import proc_mb; print(proc_mb('self/status', 'VmHWM'))"
+    module = "listen_edge.runtime.measure.memory"
+    code = f"from {module} import proc_mb; print(proc_mb('self/status', 'VmHWM'))"
     held = bytearray(400 << 20)  # getrusage would give this one's peak
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert 10 < float(done.stdout) < len(held) / 1e6

@@ -12,17 +12,17 @@ import pytest
 import soundfile
 
 import listen_edge
-from listen_edge.lines.answer import Answer
 from listen_edge.audio import read_audio
 from listen_edge.errors import AudioError, ListenEdgeError, QuestionError
+from listen_edge.lines.answer import Answer
 from listen_edge.lines.event import Event, Health
 from listen_edge.runtime.engine import Engine
 from listen_edge.runtime.listening.listener import Line, ListenConfig, Listener, listen
 from listen_edge.runtime.listening.liveness import LivenessConfig
+from listen_edge.runtime.listening.trigger import TriggerConfig
 from listen_edge.runtime.score import Thresholds
 from listen_edge.runtime.sources import Block
 from listen_edge.runtime.sources.file import FileSource
-from listen_edge.runtime.listening.trigger import TriggerConfig
 from tests.streams import RATE, LevelEngine, ScriptedSource, tone
 
 TRIGGER = TriggerConfig(

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from rich.console import Console
 
-from listen_edge.lines.event import Event, Health
 from listen_edge.cli.live_view import LiveView
+from listen_edge.lines.event import Event, Health
 from tests.test_answer import ANSWER
 
 HEALTH = Health("microphone", "healthy", None, 12, 3, 0, 0, 0, 0.2, -23.0)

@@ -14,11 +14,11 @@ import pytest
 from click.testing import CliRunner
 
 from listen_edge.bundle.archive import pack_bundle
-from listen_edge.bundle.opening import bundle_folder, open_bundle
-from listen_edge.cli.root import cli
 from listen_edge.bundle.download import download
-from listen_edge.errors import BundleError, ListenEdgeError
+from listen_edge.bundle.opening import bundle_folder, open_bundle
 from listen_edge.bundle.pull import pull_hub, pull_url
+from listen_edge.cli.root import cli
+from listen_edge.errors import BundleError, ListenEdgeError
 
 DATA = os.urandom(300_000)
 

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from listen_edge.lines.answer import Answer
 from listen_edge.errors import AudioError
+from listen_edge.lines.answer import Answer
 from listen_edge.lines.event import Health
 from listen_edge.runtime.listening.listener import ListenConfig, Listener
 from listen_edge.runtime.listening.liveness import LivenessConfig

@@ -10,10 +10,10 @@ import pytest
 import soundfile
 from click.testing import CliRunner
 
+from listen_edge.bundle.thresholds import TunedThresholds, read_thresholds
 from listen_edge.cli.root import cli
 from listen_edge.errors import AudioError, ListenEdgeError
 from listen_edge.runtime.listening.listener import ListenConfig
-from listen_edge.runtime.score import Thresholds
 from listen_edge.runtime.listening.trigger import TriggerConfig
 from listen_edge.runtime.measure.tune import (
     Trace,
@@ -23,7 +23,7 @@ from listen_edge.runtime.measure.tune import (
     positive_traces,
     tune_thresholds,
 )
-from listen_edge.bundle.thresholds import TunedThresholds, read_thresholds
+from listen_edge.runtime.score import Thresholds
 from tests.streams import RATE, LevelEngine
 
 CONFIG = ListenConfig(

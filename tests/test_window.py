@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from listen_edge.errors import AudioError
-from listen_edge.runtime.sources import Block
 from listen_edge.runtime.listening.window import Feed, Window, WindowBuffer
+from listen_edge.runtime.sources import Block
 
 N_WINDOW, N_HOP = 2_000, 400
 BLOCK_SIZES = st.lists(st.integers(0, 9_000), min_size=1, max_size=12)

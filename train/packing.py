@@ -2,8 +2,8 @@
 
 A row of the packed batch is [audio][shared][segment 1][segment 2]...; a segment sees the constant
 prefix, the audio, the shared tokens and itself, and its positions restart behind them. With the
-bridge as shared tokens and questions as segments that is what runtime/llama/session.py decodes, so training
-and device agree.
+bridge as shared tokens and questions as segments that is what runtime/llama/session.py decodes, so
+training and device agree.
 
 The prefix's KV is computed once, without gradient, and shared by all rows: queries of the whole
 batch meet it in one matrix product, nothing is copied per row (transformers' own cache would be).

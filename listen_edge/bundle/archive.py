@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from listen_edge.bundle.opening import MAX_MANIFEST_BYTES, SUMS, Bundle
-from listen_edge.errors import BundleError
 from listen_edge.bundle.manifest import MANIFEST, Manifest, parse_manifest
-from listen_edge.replacing import replacing
+from listen_edge.bundle.opening import MAX_MANIFEST_BYTES, SUMS, Bundle
 from listen_edge.bundle.signature import SIGNATURE
+from listen_edge.errors import BundleError
+from listen_edge.replacing import replacing
 
 _MAX_SMALL_BYTES = 1 << 20  # of checksums and signature, whose sizes the manifest does not state
 

@@ -18,8 +18,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from listen_edge.errors import BundleError
 from listen_edge.bundle.manifest import MANIFEST, BundleFile, Gguf, Manifest, parse_manifest
+from listen_edge.errors import BundleError
 
 SUMS = "SHA256SUMS"
 MAX_MANIFEST_BYTES = 1 << 20

@@ -11,11 +11,11 @@ from rich.console import Console
 from rich.progress import DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 
 from listen_edge.bundle.archive import packed_manifest, unpack_bundle
-from listen_edge.bundle.opening import SUMS, open_bundle, pulled_dir, written_folder
 from listen_edge.bundle.download import Progressed, download, forget
-from listen_edge.errors import BundleError, require
 from listen_edge.bundle.manifest import MANIFEST, Manifest, parse_manifest
+from listen_edge.bundle.opening import SUMS, open_bundle, pulled_dir, written_folder
 from listen_edge.bundle.signature import SIGNATURE, verify_signature
+from listen_edge.errors import BundleError, require
 
 
 def pull_url(url: str, target: Path | None, *, sha256: str | None, key: Path | None) -> Path:

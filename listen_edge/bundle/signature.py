@@ -9,8 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from listen_edge.errors import BundleError, require
 from listen_edge.bundle.manifest import MANIFEST
+from listen_edge.errors import BundleError, require
 from listen_edge.replacing import replacing
 
 if TYPE_CHECKING:

@@ -23,8 +23,8 @@ def bundle_group() -> None:
 @click.argument("bundle", default="tiny")
 def info(bundle: str) -> None:
     """Print a bundle's manifest as JSON, with the folder it lies in."""
-    from listen_edge.bundle.opening import bundle_folder
     from listen_edge.bundle.manifest import MANIFEST, parse_manifest
+    from listen_edge.bundle.opening import bundle_folder
 
     folder = bundle_folder(bundle)
     manifest = parse_manifest((folder / MANIFEST).read_bytes())
@@ -39,9 +39,9 @@ def info(bundle: str) -> None:
 def verify(bundle: str, key: Path | None, run: bool, threads: int | None) -> None:
     """Verify every file's hash; with --run, that this device gives the recorded answers."""
     from listen_edge.bundle.opening import bundle_folder, open_bundle
+    from listen_edge.bundle.signature import verify_signature
     from listen_edge.runtime.engine import Engine
     from listen_edge.runtime.verify import compare_examples
-    from listen_edge.bundle.signature import verify_signature
 
     if key is not None:
         verify_signature(bundle_folder(bundle), key)

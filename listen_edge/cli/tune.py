@@ -75,11 +75,11 @@ def tune(
     duration of the negatives cannot be promised: three hours without an event are below one per
     hour with a confidence of 95 %.
     """
+    from listen_edge.bundle.thresholds import TunedThresholds
     from listen_edge.question import parse_concept
     from listen_edge.runtime.listening.listener import ListenConfig
     from listen_edge.runtime.listening.trigger import TriggerConfig
     from listen_edge.runtime.measure.tune import measure_operations
-    from listen_edge.bundle.thresholds import TunedThresholds
 
     if negatives is None:
         raise click.UsageError("tune needs --negatives")
@@ -170,9 +170,9 @@ def bench_stream(
 
     False alarms and recall are measured where --negatives and --positives are given.
     """
+    from listen_edge.runtime.listening.listener import ListenConfig
     from listen_edge.runtime.measure.bench import bench_rows
     from listen_edge.runtime.measure.stream import QUESTIONS, measure_soak, measure_stream
-    from listen_edge.runtime.listening.listener import ListenConfig
     from listen_edge.runtime.measure.tune import TARGETS, measure_operations, summarize
 
     with load_engine(**engine_kwargs) as engine:

@@ -8,11 +8,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from listen_edge.lines.answer import Reason
 from listen_edge.errors import AudioError
+from listen_edge.lines.answer import Reason
 from listen_edge.runtime.listening.liveness import Liveness, LivenessConfig
-from listen_edge.runtime.sources import Block, EndOfStream, Source
 from listen_edge.runtime.listening.window import Feed, Window
+from listen_edge.runtime.sources import Block, EndOfStream, Source
 
 _STALE_S = 1.0  # without audio, beyond the hop
 
