@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from listen_edge.cli.options import Command, confirm_option, engine_options, load_engine
+from listen_edge.cli.stopping import StopSignals
 from listen_edge.errors import ListenEdgeError
 from listen_edge.lines import json_line
-from listen_edge.cli.stopping import StopSignals
 
 if TYPE_CHECKING:
     from listen_edge.lines.answer import Answer
@@ -111,7 +111,7 @@ def mic(
         if url is not None:
             from listen_edge.runtime.sources.ffmpeg import FfmpegSource
 
-            return FfmpegSource(url, is_live=True)
+            return FfmpegSource(url)
         if is_stdin:
             from listen_edge.runtime.sources.stdin import StdinSource
 
@@ -171,7 +171,9 @@ def _run(
         try:
             config = _listen_config(**options)
             sources = [opener() for opener in openers]
-            from listen_edge.runtime.listening.listener import Listener  # loads llama.cpp, which takes long
+            from listen_edge.runtime.listening.listener import (
+                Listener,  # loads llama.cpp, which takes long
+            )
 
             with load_engine(bundle, backend, threads) as engine:
                 config = _with_thresholds(config, options["thresholds_path"], engine)
@@ -204,8 +206,8 @@ def _listen_config(
 ) -> ListenConfig:
     from listen_edge.runtime.listening.listener import ListenConfig
     from listen_edge.runtime.listening.liveness import LivenessConfig
-    from listen_edge.runtime.score import Thresholds
     from listen_edge.runtime.listening.trigger import TriggerConfig
+    from listen_edge.runtime.score import Thresholds
 
     trigger = TriggerConfig(Thresholds(on, off), confirm, end_after, cooldown, long_event)
     if hop is not None:
@@ -225,8 +227,8 @@ def _with_thresholds(config: ListenConfig, path: Path | None, engine: Engine) ->
         return config
     from dataclasses import replace
 
-    from listen_edge.runtime.score import Thresholds
     from listen_edge.bundle.thresholds import read_thresholds
+    from listen_edge.runtime.score import Thresholds
 
     tuned = read_thresholds(path)
     tuned.check_use(engine.bundle.id, config.hop_s or engine.hop_s, config.trigger.confirm)

@@ -13,23 +13,24 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from listen_edge.lines.answer import Answer, Reason
-from listen_edge.audio import MIN_DURATION_S, level_dbfs
+from listen_edge.audio import level_dbfs
+from listen_edge.audio.limits import MIN_DURATION_S
 from listen_edge.bundle.opening import open_bundle
 from listen_edge.errors import AudioError, ListenEdgeError
+from listen_edge.lines.answer import Answer, Reason
 from listen_edge.lines.event import Ending, Event, Health
 from listen_edge.log_mel import SAMPLE_RATE
 from listen_edge.question import parse_concept
-from listen_edge.runtime.listening.clips import ClipRecorder
 from listen_edge.runtime.engine import Engine
+from listen_edge.runtime.listening.clips import ClipRecorder
 from listen_edge.runtime.listening.liveness import Liveness, LivenessConfig
 from listen_edge.runtime.listening.pace import pace_remedy, window_seconds
 from listen_edge.runtime.listening.reception import Reception
+from listen_edge.runtime.listening.trigger import Change, Trigger, TriggerConfig
+from listen_edge.runtime.listening.window import Feed, Window
 from listen_edge.runtime.score import Thresholds, is_below
 from listen_edge.runtime.sources import EndOfStream, Source
 from listen_edge.runtime.sources.choose import open_source
-from listen_edge.runtime.listening.trigger import Change, Trigger, TriggerConfig
-from listen_edge.runtime.listening.window import Feed, Window
 
 Line = Answer | Event | Health
 

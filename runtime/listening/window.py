@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import soxr
 from numpy.typing import NDArray
 
-from listen_edge.lines.answer import Reason
-from listen_edge.audio import MAX_RATE, MIN_DURATION_S, MIN_RATE
+from listen_edge.audio.limits import MIN_DURATION_S, check_rate
+from listen_edge.audio.reading import Resampler
 from listen_edge.errors import AudioError
+from listen_edge.lines.answer import Reason
 from listen_edge.log_mel import SAMPLE_RATE
 from listen_edge.runtime.sources import Block
 
@@ -108,7 +108,7 @@ class Feed:
     ) -> None:
         self._windows = WindowBuffer(n_window, n_hop)
         self._begin_s, self._tap = begin_s, tap
-        self._resampler: soxr.ResampleStream | None = None
+        self._resampler: Resampler | None = None
         self._rate: int | None = None
         self._doubts: list[tuple[int, Reason]] = []  # (sample, what happened there)
         self._received_s = 0.0
@@ -143,15 +143,14 @@ class Feed:
         return windows
 
     def _begin(self, rate: int) -> None:
-        if not MIN_RATE <= rate <= MAX_RATE:
-            raise AudioError(f"sample rate {rate} Hz, expected {MIN_RATE} to {MAX_RATE} Hz")
+        check_rate(rate)
         self._rate = rate
-        if rate != SAMPLE_RATE:
-            self._resampler = soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="float32")
+        self._resampler = Resampler(rate, 1)
 
     def _push(self, mono: NDArray[np.float32], *, is_last: bool) -> list[Window]:
         if self._resampler is not None:
-            mono = self._resampler.resample_chunk(mono, last=is_last)
+            resampler = self._resampler
+            mono = (resampler.finish() if is_last else resampler.push(mono[:, None]))[:, 0]
         if self._tap is not None:
             self._tap(mono)
         return [self._window(start, samples) for start, samples in self._windows.push(mono)]

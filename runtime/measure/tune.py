@@ -14,17 +14,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from listen_edge.lines.answer import Answer
 from listen_edge.audio import level_dbfs, read_audio
+from listen_edge.audio.folder import recordings_below
 from listen_edge.errors import AudioError
+from listen_edge.lines.answer import Answer
 from listen_edge.log_mel import SAMPLE_RATE
 from listen_edge.question import parse_concept
 from listen_edge.runtime.engine import Engine
 from listen_edge.runtime.listening.listener import ListenConfig, Listener
+from listen_edge.runtime.listening.trigger import Trigger
 from listen_edge.runtime.score import Thresholds
 from listen_edge.runtime.sources import Source
-from listen_edge.runtime.sources.file import FolderSource, SamplesSource, recordings_below
-from listen_edge.runtime.listening.trigger import Trigger
+from listen_edge.runtime.sources.file import FolderSource, SamplesSource
 
 LEAD_S, TAIL_S = 6.0, 8.0  # of background around a mixed-in recording
 _MAX_CLIP_S = 10.0

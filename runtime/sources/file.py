@@ -2,37 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 
-from listen_edge.audio import is_cut_short, read_audio
+from listen_edge.audio.folder import recordings_below
+from listen_edge.audio.reading import at_16_khz_by_blocks
+from listen_edge.audio.recording import Recording
 from listen_edge.errors import AudioError
 from listen_edge.log_mel import SAMPLE_RATE
+from listen_edge.printable import printable
 from listen_edge.runtime.sources import Block, EndOfStream
 
+logger = logging.getLogger(__name__)
+
 _BLOCK_S = 0.1
-_SUFFIXES = {
-    ".wav",
-    ".flac",
-    ".ogg",
-    ".oga",
-    ".opus",
-    ".mp3",
-    ".aif",
-    ".aiff",
-    ".au",
-    ".caf",
-    ".w64",
-}
 
 
 class FileSource:
-    """A recording that libsndfile reads, block by block: hours of it need no memory.
+    """A recording, block by block: hours of it need no memory.
 
     Args:
         path: the recording.
@@ -40,25 +32,19 @@ class FileSource:
     """
 
     def __init__(self, path: Path, *, is_realtime: bool = False) -> None:
-        self.name, self.is_live = path.name, is_realtime
+        self.name, self.is_live = printable(path.name), is_realtime
         self._path = path
-        self._file: soundfile.SoundFile | None = None
+        self._recording: Recording | None = None
         self._n_read = 0
         self.started_s = 0.0
 
     def open(self) -> None:
-        try:
-            self._file = soundfile.SoundFile(self._path)
-        except (soundfile.LibsndfileError, OSError) as err:
-            raise AudioError(
-                f"{self._path}: cannot be decoded ({str(err).splitlines()[0]}); expected a "
-                "recording that libsndfile reads, such as WAV, FLAC, Ogg or MP3"
-            ) from err
+        self._recording = Recording(self._path)
         self._n_read, self.started_s = 0, time.monotonic()
 
     def read(self, timeout_s: float) -> Block | None:
-        assert self._file is not None
-        rate: int = self._file.samplerate
+        assert self._recording is not None
+        rate = self._recording.rate
         now = received_s = time.monotonic()
         if self.is_live:
             received_s = self.started_s + self._n_read / rate + _BLOCK_S
@@ -66,20 +52,15 @@ class FileSource:
                 time.sleep(min(timeout_s, received_s - now))
                 if received_s > now + timeout_s:
                     return None
-        try:
-            samples = self._file.read(round(_BLOCK_S * rate), dtype="float32", always_2d=True)
-        except soundfile.LibsndfileError as err:
-            raise AudioError(f"{self._path}: damaged after {self._n_read / rate:.1f} s") from err
+        samples = self._recording.read(round(_BLOCK_S * rate))
         if not len(samples):
-            if self._n_read < self._file.frames or is_cut_short(self._file):
-                raise AudioError(f"{self._path}: truncated, it ends at {self._n_read / rate:.1f} s")
             raise EndOfStream
         self._n_read += len(samples)
         return Block(samples, rate, received_s)
 
     def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
+        if self._recording is not None:
+            self._recording.close()
 
 
 class SamplesSource:
@@ -107,13 +88,17 @@ class SamplesSource:
 class FolderSource:
     """All recordings below a folder in the order of their paths, as one stream without gaps.
 
+    One that cannot be heard is told in the log and left out: hours may lie behind it.
+
     Attributes:
         parts: (begin in seconds of the stream, path) of each recording played so far.
+        failed: recordings that were left out, or end early.
     """
 
     def __init__(self, folder: Path) -> None:
-        self.name, self.is_live = folder.name, False
+        self.name, self.is_live = printable(folder.name or folder.resolve().name), False
         self.parts: list[tuple[float, Path]] = []
+        self.failed: list[Path] = []
         self._folder = folder
         self._pieces: Iterator[NDArray[np.float32]] = iter(())
 
@@ -124,7 +109,7 @@ class FolderSource:
         samples = next(self._pieces, None)
         if samples is None:
             raise EndOfStream
-        return Block(samples[:, None], SAMPLE_RATE, time.monotonic())
+        return Block(samples, SAMPLE_RATE, time.monotonic())
 
     def close(self) -> None:
         self._pieces = iter(())
@@ -132,20 +117,16 @@ class FolderSource:
     def _play(self, paths: list[Path]) -> Iterator[NDArray[np.float32]]:
         n_played = 0
         for path in paths:
-            self.parts.append((n_played / SAMPLE_RATE, path))
-            samples = read_audio(path)
-            n_played += len(samples)
-            for start in range(0, len(samples), SAMPLE_RATE):
-                yield samples[start : start + SAMPLE_RATE]
-
-
-def recordings_below(folder: Path) -> list[Path]:
-    """Return the paths of all recordings in a folder and its sub-folders, sorted.
-
-    Raises:
-        AudioError: there are none.
-    """
-    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in _SUFFIXES and p.is_file())
-    if not paths:
-        raise AudioError(f"{folder}: no recordings there; expected WAV, FLAC, Ogg or MP3 files")
-    return paths
+            begin_s = n_played / SAMPLE_RATE
+            try:
+                with Recording(path) as recording:
+                    self.parts.append((begin_s, path))
+                    for samples in at_16_khz_by_blocks(recording):
+                        n_played += len(samples)
+                        for start in range(0, len(samples), SAMPLE_RATE):
+                            yield samples[start : start + SAMPLE_RATE]
+            except AudioError as err:
+                self.failed.append(path)
+                logger.warning("%s", err)
+        if paths and not n_played:
+            raise AudioError(f"{printable(self._folder)}: none of {len(paths)} recordings is whole")

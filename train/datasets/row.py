@@ -9,9 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import soundfile
-
-from listen_edge.audio import MIN_DURATION_S, read_audio
+from listen_edge.audio import read_audio
 from listen_edge.errors import AudioError
 
 logger = logging.getLogger(__name__)
@@ -159,20 +157,9 @@ def readable(rows: Sequence[Row]) -> tuple[list[Row], list[Path]]:
         if row.path in good or row.path in skipped:
             continue
         try:
-            _check(row.path)
+            read_audio(row.path)
             good.add(row.path)
         except AudioError as err:
             skipped[row.path] = None
             logger.info("left out: %s", err)
     return [row for row in rows if row.path in good], list(skipped)
-
-
-def _check(path: Path) -> None:
-    """Raise AudioError for a file that cannot be listened to."""
-    try:
-        info = soundfile.info(path)
-    except (soundfile.LibsndfileError, OSError) as err:
-        raise AudioError(f"{path}: cannot be opened ({str(err).splitlines()[0]})") from err
-    if info.frames < MIN_DURATION_S * info.samplerate:
-        raise AudioError(f"{path}: {info.duration:.3f} s, expected at least {MIN_DURATION_S} s")
-    read_audio(path)

@@ -1,0 +1,205 @@
+"""What a container's header says of its length, and whether the file keeps that promise.
+
+WAV, RF64, BW64, Wave64, AIFF, AU and CAF state how many bytes of sound follow. A recorder that
+could not go back to its header leaves a placeholder there, one that died leaves nothing. The file
+is untrusted: nothing is read past its end, and no stated size is allocated.
+
+Source: EBU Tech 3306 (RF64), ITU-R BS.2088 (BW64), Sony's Wave64, Apple's AIFF-C and CAF; the
+placeholders are those of arecord, ffmpeg, SoX and GStreamer.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+MPEG_TAGS = (0x50, 0x55)  # of a WAV that holds MPEG audio
+_PLACEHOLDERS = (0x7F00_0000, 0x7FFF_FFFF, 0xFFFF_FFFF)  # 32 bits; a header's size may be added
+_NEAR = 1 << 16
+_OPEN_64 = 1 << 62  # a 64-bit size from here on is no size
+_SLACK = 64  # bytes that writers miscount
+_MAX_CHUNKS = 4096
+_GUID_TAIL = bytes.fromhex("f3acd3118cd100c04f8edb8a")
+
+
+@dataclass(frozen=True)
+class Container:
+    """Where a container's sound lies.
+
+    Attributes:
+        offset: of the first byte of sound.
+        n_held: bytes of sound that the file holds from there on.
+        n_promised: bytes that the header states; None where it leaves the length open.
+        is_unfinished: the header was never completed, sound lies behind it.
+        bytes_per_s: of the sound; None where the header does not say.
+        patches: (offset, bytes) that make the header true for a reader that believes it.
+        codec: WAV's format tag; None elsewhere.
+    """
+
+    offset: int
+    n_held: int
+    n_promised: int | None
+    is_unfinished: bool = False
+    bytes_per_s: float | None = None
+    patches: tuple[tuple[int, bytes], ...] = ()
+    codec: int | None = None
+
+    @property
+    def is_cut_short(self) -> bool:
+        return self.n_promised is not None and self.n_held + _SLACK < self.n_promised
+
+    @property
+    def n_sound(self) -> int:
+        """Bytes of sound to read: without the chunks that follow it."""
+        return self.n_held if self.n_promised is None else min(self.n_held, self.n_promised)
+
+
+def read_container(file: BinaryIO, n_bytes: int) -> Container | None:
+    """Return what the header says, None for another format or a header that is cut.
+
+    Args:
+        file: at any position; left at any.
+        n_bytes: size of the file.
+    """
+    file.seek(0)
+    magic = file.read(12)
+    try:
+        if magic[:4] in (b"RIFF", b"RIFX", b"RF64", b"BW64") and magic[8:] == b"WAVE":
+            return _read_wav(file, n_bytes, magic[:4])
+        if magic == b"riff" + bytes.fromhex("2e91cf11a5d628db"):
+            return _read_wave64(file, n_bytes)
+        if magic[:4] == b"FORM" and magic[8:] in (b"AIFF", b"AIFC"):
+            return _read_aiff(file, n_bytes)
+        if magic[:4] == b".snd":
+            return _read_au(file, n_bytes)
+        if magic[:4] == b"caff":
+            return _read_caf(file, n_bytes)
+    except struct.error:  # the file ends within its header
+        return None
+    return None
+
+
+def _chunks(
+    file: BinaryIO, n_bytes: int, start: int, header: str, pad: int
+) -> Iterator[tuple[bytes, int, int]]:
+    """Yield (name, offset of the contents, size) of each chunk, as its header states it."""
+    at = start
+    for _ in range(_MAX_CHUNKS):
+        if at + struct.calcsize(header) > n_bytes:
+            return
+        name, size = _unpack(file, at, header)
+        contents = at + struct.calcsize(header)
+        yield name, contents, size
+        at = contents + size + (-size) % pad
+
+
+def _read_wav(file: BinaryIO, n_bytes: int, magic: bytes) -> Container | None:
+    end = ">" if magic == b"RIFX" else "<"
+    codec, bytes_per_s, size_64, patches = None, None, None, []
+    if magic == b"BW64":  # the same layout under another name
+        patches.append((0, b"RF64"))
+    for name, at, size in _chunks(file, n_bytes, 12, f"{end}4sI", 2):
+        if name == b"ds64":
+            (size_64,) = _unpack(file, at + 8, "<Q")
+            size_64_at = at + 8
+        elif name == b"fmt ":
+            codec, _, _, bytes_per_s = _unpack(file, at, f"{end}HHII")
+        elif name == b"data":
+            n_held = n_bytes - at
+            if size_64 is not None and size == 0xFFFF_FFFF:
+                n_promised = size_64 if 0 < size_64 < _OPEN_64 else None
+                if n_promised is None:
+                    patches.append((size_64_at, struct.pack("<Q", n_held)))
+                is_unfinished = size_64 == 0 and n_held > 0
+            else:
+                is_unfinished = size == 0 and not _only_chunks(file, n_bytes, at, end)
+                n_promised = None if is_unfinished or _is_open(size, n_held) else size
+                if is_unfinished:
+                    patches.append((at - 4, struct.pack(f"{end}I", min(n_held, 0xFFFF_FFFF))))
+            return Container(
+                at, n_held, n_promised, is_unfinished, bytes_per_s, tuple(patches), codec
+            )
+    return None
+
+
+def _only_chunks(file: BinaryIO, n_bytes: int, start: int, end: str) -> bool:
+    """Tell whether what follows an empty data chunk is a chain of whole chunks: it is empty."""
+    at = start
+    for name, contents, size in _chunks(file, n_bytes, start, f"{end}4sI", 2):
+        if not (name.isascii() and name.decode("ascii").isprintable()):
+            return False
+        at = contents + size + size % 2
+    return at - 1 <= n_bytes <= at
+
+
+def _read_wave64(file: BinaryIO, n_bytes: int) -> Container | None:
+    bytes_per_s = None
+    at = 40
+    for _ in range(_MAX_CHUNKS):
+        if at + 24 > n_bytes:
+            return None
+        name, size = _unpack(file, at, "<16sQ")
+        if name == b"fmt " + _GUID_TAIL:
+            (bytes_per_s,) = _unpack(file, at + 32, "<I")
+        elif name == b"data" + _GUID_TAIL:
+            n_held = n_bytes - at - 24
+            n_promised = size - 24 if 24 < size < _OPEN_64 else None
+            is_unfinished = size < 24 and n_held > 0
+            return Container(at + 24, n_held, n_promised, is_unfinished, bytes_per_s)
+        at += max(24, size) + (-size) % 8
+    return None
+
+
+def _read_aiff(file: BinaryIO, n_bytes: int) -> Container | None:
+    bytes_per_s, n_stated = None, None
+    for name, at, size in _chunks(file, n_bytes, 12, ">4sI", 2):
+        if name == b"COMM":
+            n_channels, n_frames, n_bits, exponent, mantissa = _unpack(file, at, ">hIhHQ")
+            rate = mantissa * 2.0 ** ((exponent & 0x7FFF) - 16383 - 63) if exponent else 0.0
+            bytes_per_s = rate * n_channels * (n_bits + 7) // 8
+            n_stated = n_frames
+        elif name == b"SSND":
+            n_held = n_bytes - at - 8
+            is_unfinished = (size <= 8 or n_stated == 0) and n_held > 0
+            n_promised = None if is_unfinished or _is_open(size - 8, n_held) else size - 8
+            return Container(at + 8, n_held, n_promised, is_unfinished, bytes_per_s)
+    return None
+
+
+def _read_au(file: BinaryIO, n_bytes: int) -> Container | None:
+    widths = {1: 1, 2: 1, 3: 2, 4: 3, 5: 4, 6: 4, 7: 8, 27: 1}
+    offset, size, encoding, rate, n_channels = _unpack(file, 4, ">5I")
+    n_held = max(0, n_bytes - offset)
+    is_unfinished = size == 0 and n_held > 0
+    n_promised = None if is_unfinished or _is_open(size, n_held) else size
+    width = widths.get(encoding)
+    bytes_per_s = None if width is None else float(width * rate * n_channels)
+    patches = ((8, b"\xff\xff\xff\xff"),) if is_unfinished else ()
+    return Container(offset, n_held, n_promised, is_unfinished, bytes_per_s, patches)
+
+
+def _read_caf(file: BinaryIO, n_bytes: int) -> Container | None:
+    bytes_per_s = None
+    for name, at, size in _chunks(file, n_bytes, 8, ">4sQ", 1):
+        if name == b"desc":
+            rate, _, _, packet, n_frames = _unpack(file, at, ">d4sIII")
+            bytes_per_s = rate * packet / n_frames if packet and n_frames else None
+        elif name == b"data":
+            n_held = n_bytes - at - 4
+            is_unfinished = size < 4 and n_held > 0
+            n_promised = size - 4 if 4 <= size < _OPEN_64 else None
+            patches = ((at - 8, b"\xff" * 8),) if is_unfinished else ()
+            return Container(at + 4, n_held, n_promised, is_unfinished, bytes_per_s, patches)
+    return None
+
+
+def _is_open(size: int, n_held: int) -> bool:
+    """Tell whether a 32-bit size that the file does not hold is a placeholder."""
+    return n_held < size and any(abs(size - value) <= _NEAR for value in _PLACEHOLDERS)
+
+
+def _unpack(file: BinaryIO, at: int, layout: str) -> tuple[Any, ...]:
+    file.seek(at)
+    return struct.unpack(layout, file.read(struct.calcsize(layout)))

@@ -1,0 +1,153 @@
+"""Recordings and arrays -> samples at 16 kHz, with their channels or mixed to mono."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+
+from listen_edge.audio.channels import mix
+from listen_edge.audio.limits import (
+    MAX_DURATION_S,
+    check_duration,
+    check_rate,
+    check_values,
+)
+from listen_edge.audio.recording import Recording
+from listen_edge.errors import AudioError
+from listen_edge.log_mel import SAMPLE_RATE
+from listen_edge.printable import printable
+
+_BLOCK_FRAMES = 1 << 16
+_MIXED_S = 5.0  # of a long recording, channels are compared over so much at once
+
+
+def read_window(path: Path, n_samples: int) -> NDArray[np.float32]:
+    """Return the recording's first n_samples, silence after its end; errors as read_audio."""
+    window = np.zeros(n_samples, np.float32)
+    samples = read_audio(path)[:n_samples]
+    window[: len(samples)] = samples
+    return window
+
+
+def read_audio(path: Path) -> NDArray[np.float32]:
+    """Return the recording as mono samples at 16 kHz, shape (n_samples,); see mix.
+
+    Raises:
+        AudioError: see read_channels.
+    """
+    samples = read_channels(path)
+    step = round(_MIXED_S * SAMPLE_RATE)
+    starts = range(0, len(samples), step)
+    return np.concatenate([mix(samples[start : start + step]) for start in starts])
+
+
+def read_channels(path: Path) -> NDArray[np.float32]:
+    """Return the recording at 16 kHz with its channels, shape (n_samples, n_channels).
+
+    Raises:
+        AudioError: the file is missing, empty, truncated, damaged, no audio, shorter than
+            MIN_DURATION_S, longer than MAX_DURATION_S, or holds impossible values.
+    """
+    blocks, n_samples = [], 0
+    with Recording(path) as recording:
+        for block in at_16_khz_by_blocks(recording):
+            blocks.append(block)
+            n_samples += len(block)
+            if n_samples > MAX_DURATION_S * SAMPLE_RATE:
+                raise AudioError(
+                    f"{recording.name}: longer than {MAX_DURATION_S:.0f} s; use `listen-edge "
+                    "ask` or `replay`, which take any length"
+                )
+    samples = np.concatenate(blocks)
+    try:
+        check_duration(n_samples, SAMPLE_RATE)
+    except AudioError as err:
+        raise AudioError(f"{printable(path)}: {err}") from err
+    return samples
+
+
+def at_16_khz_by_blocks(recording: Recording) -> Iterator[NDArray[np.float32]]:
+    """Yield a recording's blocks at 16 kHz, shape (n, n_channels); the last one may be empty.
+
+    Raises:
+        AudioError: from the recording.
+    """
+    resampler = Resampler(recording.rate, recording.n_channels)
+    while len(block := recording.read(_BLOCK_FRAMES)):
+        yield resampler.push(block)
+    yield resampler.finish()
+
+
+def at_16_khz(samples: NDArray[np.generic], sample_rate: int) -> NDArray[np.float32]:
+    """Return an array of any rate as samples at 16 kHz, shape (n_samples, n_channels).
+
+    Args:
+        samples: shape (n_samples,) or (n_samples, n_channels); floats in [-1, 1], or integers,
+            whose type's range is full scale.
+        sample_rate: in Hz.
+
+    Raises:
+        AudioError: too short, impossible values, or an impossible rate, type or shape.
+    """
+    check_rate(sample_rate)
+    samples = np.asarray(samples)
+    if samples.ndim not in (1, 2) or (samples.ndim == 2 and not 1 <= samples.shape[1] <= 64):
+        raise AudioError(
+            f"samples of shape {samples.shape}, expected (n_samples,) or (n_samples, n_channels)"
+        )
+    check_duration(len(samples), sample_rate)
+    scaled = _as_float(samples).reshape(len(samples), -1)
+    check_values(scaled)
+    if sample_rate == SAMPLE_RATE:
+        return scaled
+    return np.asarray(soxr.resample(scaled, sample_rate, SAMPLE_RATE), np.float32)
+
+
+def _as_float(samples: NDArray[np.generic]) -> NDArray[np.float32]:
+    kind = samples.dtype.kind
+    if kind == "f":
+        return samples.astype(np.float32, copy=False)
+    if kind == "i":
+        return (samples / -float(np.iinfo(samples.dtype).min)).astype(np.float32)
+    if samples.dtype == np.uint8:  # as 8-bit WAV
+        return ((samples.astype(np.float32) - 128) / 128).astype(np.float32)
+    raise AudioError(f"samples of type {samples.dtype}, expected floats in [-1, 1] or integers")
+
+
+class Resampler:
+    """A stream at any rate -> 16 kHz, the same samples whatever the blocks' sizes.
+
+    Args:
+        rate: of the stream, in Hz.
+        n_channels: of every block.
+    """
+
+    def __init__(self, rate: int, n_channels: int) -> None:
+        self._empty = np.zeros((0, n_channels), np.float32)
+        self._stream: soxr.ResampleStream | None = None
+        if rate != SAMPLE_RATE:
+            self._stream = soxr.ResampleStream(rate, SAMPLE_RATE, n_channels, dtype="float32")
+
+    def push(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Take a block (n, n_channels) and return what it gives, (m, n_channels)."""
+        return samples if self._stream is None else self._resample(samples, is_last=False)
+
+    def finish(self) -> NDArray[np.float32]:
+        """Return what is still inside."""
+        return self._empty if self._stream is None else self._resample(self._empty, is_last=True)
+
+    def _resample(self, samples: NDArray[np.float32], *, is_last: bool) -> NDArray[np.float32]:
+        assert self._stream is not None
+        if samples.shape[1] == 1:  # soxr takes one channel as a flat array alone
+            samples = samples[:, 0]
+        block: NDArray[np.float32] = self._stream.resample_chunk(samples, last=is_last)
+        return block.reshape(len(block), -1)
+
+
+def prepare(samples: NDArray[np.generic], sample_rate: int) -> NDArray[np.float32]:
+    """Return an array of any rate as mono samples at 16 kHz; arguments and errors as at_16_khz."""
+    return mix(at_16_khz(samples, sample_rate))

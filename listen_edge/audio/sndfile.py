@@ -1,0 +1,201 @@
+"""Recordings that libsndfile decodes: WAV and its kin, FLAC, Ogg, MP3, AIFF, AU, CAF and more.
+
+libsndfile is given a header that is true (containers.py, mpeg.py), and is silenced while it reads
+MPEG audio: libmpg123 writes to stderr itself.
+
+Source: libsndfile 1.2; Ogg's end-of-stream bit, RFC 3533.
+"""
+
+from __future__ import annotations
+
+import io
+import mmap
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any, BinaryIO
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from listen_edge.audio.containers import MPEG_TAGS, Container
+from listen_edge.audio.mpeg import MpegFile, MpegStream, find_frames
+from listen_edge.errors import AudioError
+
+_NO_LENGTH = 1 << 62  # frames: libsndfile does not know
+_NO_EOS = "lacks an end-of-stream bit"
+_BEGIN_OF_STREAM = b"OggS\0\2"  # of a page: capture pattern, version, flag
+_MPEG_SLACK = 3  # frames that a decoder's delay and padding take
+_stderr_lock = threading.Lock()
+
+
+class UnreadableError(Exception):
+    """libsndfile does not know the format; another decoder may."""
+
+
+class _Sequential(soundfile.SoundFile):  # type: ignore[misc]
+    """Read from the beginning to the end: seeking fails in a FLAC of unknown length."""
+
+    def seekable(self) -> bool:
+        return False
+
+
+class SndfileRecording:
+    """See Recording.
+
+    Args:
+        file: open for reading, seekable; may be closed once this object is made.
+        container: what its header says, if it has one of that kind.
+
+    Raises:
+        UnreadableError: not one of libsndfile's formats.
+        AudioError: frames of MPEG audio are missing.
+    """
+
+    def __init__(self, file: BinaryIO, container: Container | None) -> None:
+        self._mapped: mmap.mmap | None = None
+        self._stream = self._find_mpeg(file, container)
+        self._is_mpeg = self._stream is not None
+        readable: int | io.RawIOBase
+        if self._stream is not None:
+            self._stream.check()
+            assert self._mapped is not None
+            readable = MpegFile(self._mapped, self._stream)
+        else:
+            readable = descriptor = os.dup(file.fileno())
+            os.lseek(descriptor, 0, os.SEEK_SET)
+            if container is not None and container.patches:
+                readable = _Patched(descriptor, container.patches)
+        try:
+            with self._silenced():
+                self._file = _Sequential(readable, closefd=True)
+        except (soundfile.LibsndfileError, OSError, ValueError, TypeError) as err:
+            self._free(readable)
+            raise UnreadableError(str(err)) from err
+        self._readable = readable
+        if not self._is_mpeg and self._file.format == "MP3":  # found by libsndfile, by us not
+            self.close()
+            raise UnreadableError("no chain of MPEG frames")
+        self.rate: int = self._file.samplerate
+        self.n_channels: int = self._file.channels
+        self._has_length = self._file.frames < _NO_LENGTH
+        self._n_read = 0
+
+    def read(self, n_frames: int) -> NDArray[np.float32]:
+        try:
+            with self._silenced():
+                block: NDArray[np.float32] = self._file.read(
+                    n_frames, dtype="float32", always_2d=True
+                )
+        except soundfile.LibsndfileError as err:
+            of = f" of {self._file.frames / self.rate:.1f}" if self._has_length else ""
+            raise AudioError(
+                f"truncated or damaged: holds {self._n_read / self.rate:.1f}{of} s; copy or record "
+                "it again"
+            ) from err
+        self._n_read += len(block)
+        if len(block) == 0:
+            self._check_end()
+        return block
+
+    def close(self) -> None:
+        self._file.close()
+        self._free(self._readable)
+
+    def _check_end(self) -> None:
+        """Raise AudioError if the end came early."""
+        held_s = self._n_read / self.rate
+        expected: int = self._file.frames
+        if self._stream is not None:
+            expected -= _MPEG_SLACK * round(self._stream.frame_s * self.rate)
+        if self._has_length and self._n_read < expected:
+            raise AudioError(
+                f"truncated: holds {held_s:.1f} of "
+                f"{self._file.frames / self.rate:.1f} s; copy or record it again"
+            )
+        if _NO_EOS in self._file.extra_info:
+            raise AudioError(
+                f"truncated: ends after {held_s:.1f} s in mid-stream; copy or record it again"
+            )
+
+    def _find_mpeg(self, file: BinaryIO, container: Container | None) -> MpegStream | None:
+        """Return the frames of an MP3, or of a WAV that holds MPEG audio."""
+        if container is not None and container.codec not in MPEG_TAGS:
+            return None
+        start, end = 0, os.fstat(file.fileno()).st_size
+        if container is not None:
+            start, end = container.offset, container.offset + container.n_sound
+        file.seek(start)
+        magic = file.read(4)
+        if container is None and magic in (b"OggS", b"fLaC"):
+            if magic == b"OggS" and _is_chained(file):
+                raise UnreadableError("an Ogg file of several streams in turn")
+            return None
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        stream = find_frames(mapped, start, end)
+        if stream is None:
+            mapped.close()
+        else:
+            self._mapped = mapped
+        return stream
+
+    def _silenced(self) -> AbstractContextManager[None]:
+        return _quiet_stderr() if self._is_mpeg else nullcontext()
+
+    def _free(self, readable: int | io.RawIOBase) -> None:
+        if isinstance(readable, io.RawIOBase):
+            readable.close()
+        if self._mapped is not None:
+            self._mapped.close()
+            self._mapped = None
+
+
+def _is_chained(file: BinaryIO) -> bool:
+    """Tell whether another stream follows the first: libsndfile would end before it."""
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        at = 0
+        while data[at : at + len(_BEGIN_OF_STREAM)] == _BEGIN_OF_STREAM and at + 27 <= len(data):
+            n_segments = data[at + 26]
+            at += 27 + n_segments + sum(data[at + 27 : at + 27 + n_segments])
+        return data.find(_BEGIN_OF_STREAM, at) >= 0
+
+
+class _Patched(io.FileIO):
+    """A file some bytes of which read otherwise than they are."""
+
+    def __init__(self, descriptor: int, patches: tuple[tuple[int, bytes], ...]) -> None:
+        super().__init__(descriptor)
+        self._patches = patches
+
+    def readinto(self, buffer: Any) -> int:
+        at = self.tell()
+        n_read = super().readinto(buffer) or 0
+        for start, patch in self._patches:
+            first, last = max(start, at), min(start + len(patch), at + n_read)
+            if first < last:
+                buffer[first - at : last - at] = patch[first - start : last - start]
+        return n_read
+
+
+@contextmanager
+def _quiet_stderr() -> Iterator[None]:
+    """Send what C code writes to stderr nowhere; one thread at a time."""
+    with _stderr_lock:
+        if sys.stderr is not None:
+            sys.stderr.flush()
+        try:
+            kept = os.dup(2)
+        except OSError:  # it is closed, and so quiet
+            yield
+            return
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(nowhere, 2)
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            os.close(nowhere)
