@@ -158,7 +158,7 @@ def _read_aiff(file: BinaryIO, n_bytes: int) -> Container | None:
         if name == b"COMM":
             n_channels, n_frames, n_bits, exponent, mantissa = _unpack(file, at, ">hIhHQ")
             rate = mantissa * 2.0 ** ((exponent & 0x7FFF) - 16383 - 63) if exponent else 0.0
-            bytes_per_s = rate * n_channels * (n_bits + 7) // 8
+            bytes_per_s = rate * n_channels * ((n_bits + 7) // 8)
             n_stated = n_frames
         elif name == b"SSND":
             n_held = n_bytes - at - 8
@@ -176,7 +176,7 @@ def _read_au(file: BinaryIO, n_bytes: int) -> Container | None:
     n_promised = None if is_unfinished or _is_open(size, n_held) else size
     width = widths.get(encoding)
     bytes_per_s = None if width is None else float(width * rate * n_channels)
-    patches = ((8, b"\xff\xff\xff\xff"),) if is_unfinished else ()
+    patches = ((8, b"\xff\xff\xff\xff"),) if n_promised is None else ()
     return Container(offset, n_held, n_promised, is_unfinished, bytes_per_s, patches)
 
 
@@ -190,7 +190,7 @@ def _read_caf(file: BinaryIO, n_bytes: int) -> Container | None:
             n_held = n_bytes - at - 4
             is_unfinished = size < 4 and n_held > 0
             n_promised = size - 4 if 4 <= size < _OPEN_64 else None
-            patches = ((at - 8, b"\xff" * 8),) if is_unfinished else ()
+            patches = ((at - 8, struct.pack(">Q", n_held + 4)),) if n_promised is None else ()
             return Container(at + 4, n_held, n_promised, is_unfinished, bytes_per_s, patches)
     return None
 

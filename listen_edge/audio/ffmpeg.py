@@ -24,6 +24,7 @@ from listen_edge.printable import printable
 _AU_HEADER = struct.Struct(">4s5I")
 _SEVERITY = re.compile(r"\[(error|fatal|panic|warning)\] (.*)")
 _DAMAGED = re.compile(r"corrupt|partial|premature|truncat|invalid data|missing|exhausted", re.I)
+_HARMLESS = re.compile(r"non monotonically increasing dts")  # of a chain of streams
 _NO_SOUND = re.compile(r"matches no streams|does not contain any stream")
 _DURATION = re.compile(r"Duration: (\d+):(\d\d):(\d\d\.\d+)")
 _IS_ESTIMATED = "Estimating duration from bitrate"
@@ -193,7 +194,8 @@ class _Words:
         """Return the first line that tells of sound that was not decoded, None without one."""
         self.close()
         for severity, message in self._said:
-            if severity != "warning" or _DAMAGED.search(message):
+            is_told = severity != "warning" or _DAMAGED.search(message)
+            if is_told and not _HARMLESS.search(message):
                 return message
         return None
 

@@ -161,15 +161,13 @@ def _descriptor(path: Path) -> int:
 
 
 def _copied(file: BinaryIO) -> BinaryIO:
-    copy = tempfile.TemporaryFile()  # noqa: SIM115 - closed by the caller
-    while block := file.read(1 << 16):
-        if copy.tell() > MAX_PIPED_BYTES:
-            copy.close()
-            raise AudioError(
-                f"more than {MAX_PIPED_BYTES >> 30} GiB came through the pipe; write it to a file "
-                "first"
-            )
-        copy.write(block)
-    copy.flush()
-    copy.seek(0)
-    return copy
+    with tempfile.TemporaryFile() as copy:
+        while block := file.read(1 << 16):
+            if copy.tell() > MAX_PIPED_BYTES:
+                raise AudioError(
+                    f"more than {MAX_PIPED_BYTES >> 30} GiB came through the pipe; write it to a "
+                    "file first"
+                )
+            copy.write(block)
+        copy.flush()
+        return os.fdopen(os.dup(copy.fileno()), "rb")

@@ -3,7 +3,7 @@
 libsndfile is given a header that is true (containers.py, mpeg.py), and is silenced while it reads
 MPEG audio: libmpg123 writes to stderr itself.
 
-Source: libsndfile 1.2; Ogg's end-of-stream bit, RFC 3533.
+Source: libsndfile 1.2; Ogg's pages, RFC 3533.
 """
 
 from __future__ import annotations
@@ -26,8 +26,7 @@ from listen_edge.audio.mpeg import MpegFile, MpegStream, find_frames
 from listen_edge.errors import AudioError
 
 _NO_LENGTH = 1 << 62  # frames: libsndfile does not know
-_NO_EOS = "lacks an end-of-stream bit"
-_BEGIN_OF_STREAM = b"OggS\0\2"  # of a page: capture pattern, version, flag
+_BEGINS, _ENDS = 2, 4  # flags of an Ogg page: first and last of its stream
 _MPEG_SLACK = 3  # frames that a decoder's delay and padding take
 _stderr_lock = threading.Lock()
 
@@ -116,10 +115,6 @@ class SndfileRecording:
                 f"truncated: holds {held_s:.1f} of "
                 f"{self._file.frames / self.rate:.1f} s; copy or record it again"
             )
-        if _NO_EOS in self._file.extra_info:
-            raise AudioError(
-                f"truncated: ends after {held_s:.1f} s in mid-stream; copy or record it again"
-            )
 
     def _find_mpeg(self, file: BinaryIO, container: Container | None) -> MpegStream | None:
         """Return the frames of an MP3, or of a WAV that holds MPEG audio."""
@@ -131,8 +126,8 @@ class SndfileRecording:
         file.seek(start)
         magic = file.read(4)
         if container is None and magic in (b"OggS", b"fLaC"):
-            if magic == b"OggS" and _is_chained(file):
-                raise UnreadableError("an Ogg file of several streams in turn")
+            if magic == b"OggS":
+                _check_ogg(file)
             return None
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         stream = find_frames(mapped, start, end)
@@ -153,14 +148,27 @@ class SndfileRecording:
             self._mapped = None
 
 
-def _is_chained(file: BinaryIO) -> bool:
-    """Tell whether another stream follows the first: libsndfile would end before it."""
+def _check_ogg(file: BinaryIO) -> None:
+    """Walk the pages of an Ogg file, which libsndfile would hear in part without a word.
+
+    Raises:
+        UnreadableError: another stream follows the first.
+        AudioError: no page ends the stream.
+    """
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        at = 0
-        while data[at : at + len(_BEGIN_OF_STREAM)] == _BEGIN_OF_STREAM and at + 27 <= len(data):
+        at, flags, has_begun = 0, 0, False
+        while at + 27 <= len(data) and data[at : at + 4] == b"OggS":
             n_segments = data[at + 26]
-            at += 27 + n_segments + sum(data[at + 27 : at + 27 + n_segments])
-        return data.find(_BEGIN_OF_STREAM, at) >= 0
+            end = at + 27 + n_segments + sum(data[at + 27 : at + 27 + n_segments])
+            if end > len(data):
+                break
+            flags = data[at + 5]
+            if flags & _BEGINS and has_begun:
+                raise UnreadableError("several streams in turn")
+            has_begun |= not flags & _BEGINS
+            at = end
+        if not flags & _ENDS:
+            raise AudioError("truncated: its last page is missing; copy or record it again")
 
 
 class _Patched(io.FileIO):
