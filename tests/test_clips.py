@@ -11,7 +11,8 @@ import pytest
 import soundfile
 
 from listen_edge.errors import ListenEdgeError
-from listen_edge.lines.event import Event, Health
+from listen_edge.lines.event import Event
+from listen_edge.lines.health import Health
 from listen_edge.runtime.listening.clips import MAX_CLIP_S, ClipRecorder
 from listen_edge.runtime.listening.listener import ListenConfig, Listener
 from tests.streams import RATE, LevelEngine, ScriptedSource, tone

@@ -15,7 +15,8 @@ import listen_edge
 from listen_edge.audio import read_audio
 from listen_edge.errors import AudioError, ListenEdgeError, QuestionError
 from listen_edge.lines.answer import Answer
-from listen_edge.lines.event import Event, Health
+from listen_edge.lines.event import Event
+from listen_edge.lines.health import Health
 from listen_edge.runtime.engine import Engine
 from listen_edge.runtime.listening.listener import Line, ListenConfig, Listener, listen
 from listen_edge.runtime.listening.liveness import LivenessConfig

@@ -8,8 +8,9 @@ from dataclasses import replace
 from rich.console import Console
 
 from listen_edge.cli.live_view import LiveView
-from listen_edge.lines.event import Event, Health
-from tests.test_answer import ANSWER
+from listen_edge.lines.event import Event
+from listen_edge.lines.health import Health
+from tests.test_lines import ANSWER
 
 HEALTH = Health("microphone", "healthy", None, 12, 3, 0, 0, 0, 0.2, -23.0)
 START = Event(

@@ -16,7 +16,7 @@ import soundfile
 
 from listen_edge.errors import AudioError
 from listen_edge.lines.answer import Answer
-from listen_edge.lines.event import Health
+from listen_edge.lines.health import Health
 from listen_edge.runtime.listening.listener import ListenConfig, Listener
 from listen_edge.runtime.listening.liveness import LivenessConfig
 from listen_edge.runtime.sources import Block, EndOfStream, Source

@@ -15,7 +15,7 @@ from listen_edge.audio import read_audio
 from listen_edge.bundle.manifest import MANIFEST
 from listen_edge.bundle.opening import describe_file, open_bundle, write_manifest
 from listen_edge.errors import BundleError
-from listen_edge.lines.event import Health
+from listen_edge.lines.health import Health
 from listen_edge.runtime.engine import Engine, load
 from listen_edge.runtime.listening.listener import Listener
 from listen_edge.runtime.verify import compare_examples

@@ -14,7 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from listen_edge.lines.answer import Answer
-from listen_edge.lines.event import Event, Health
+from listen_edge.lines.event import Event
+from listen_edge.lines.health import Health
 
 _STATE_STYLES = {"present": "bold red", "absent": "green", "unknown": "yellow"}
 _SOURCE_STYLES = {"healthy": "green", "alarmed": "yellow", "recovering": "yellow", "failed": "red"}

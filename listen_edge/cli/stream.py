@@ -15,11 +15,12 @@ import click
 from listen_edge.cli.options import Command, confirm_option, engine_options, load_engine
 from listen_edge.cli.stopping import StopSignals
 from listen_edge.errors import ListenEdgeError
-from listen_edge.lines import json_line
+from listen_edge.lines.error import ErrorLine
 
 if TYPE_CHECKING:
     from listen_edge.lines.answer import Answer
-    from listen_edge.lines.event import Event, Health
+    from listen_edge.lines.event import Event
+    from listen_edge.lines.health import Health
     from listen_edge.runtime.engine import Engine
     from listen_edge.runtime.listening.listener import ListenConfig, Listener
     from listen_edge.runtime.sources import Source
@@ -184,7 +185,7 @@ def _run(
                         _show_all(listener, source, form, signals)
         except ListenEdgeError as err:
             if form == "jsonl":
-                click.echo(json_line("error", {"message": str(err)}))
+                click.echo(ErrorLine(str(err)).to_json_line())
             raise
         return signals.exit_code or 0
 
@@ -265,7 +266,7 @@ def _show_live(listener: Listener, lines: Iterable[Answer | Event | Health]) -> 
 def _show_changes(lines: Iterable[Answer | Event | Health]) -> None:
     """Print events, health messages, and answers when their state changes."""
     from listen_edge.lines.answer import Answer
-    from listen_edge.lines.event import Health
+    from listen_edge.lines.health import Health
 
     states: dict[str, tuple[str, str | None]] = {}
     for line in lines:

@@ -1,12 +1,12 @@
-"""Answers and their lines on stdout: a versioned contract, tested as one."""
+"""Answers: what is there, what is not, and what cannot be told."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
-from datetime import datetime
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
 
-from listen_edge.lines import json_line, rounded
+from listen_edge.lines import JsonLine, LineType
 
 State = Literal["present", "absent", "unknown"]
 Reason = Literal[
@@ -24,7 +24,7 @@ Reason = Literal[
 
 
 @dataclass(frozen=True)
-class Answer:
+class Answer(JsonLine):
     """Is the sound there? One question about one window.
 
     Attributes:
@@ -42,6 +42,17 @@ class Answer:
         source: name of the recording or device.
         bundle: name and hash of the bundle.
     """
+
+    TYPE: ClassVar[LineType] = "answer"
+    DIGITS: ClassVar[Mapping[str, int]] = {
+        "presence": 4,
+        "logit_margin": 3,
+        "prior_margin": 3,
+        "window_s": 3,
+        "level_dbfs": 1,
+        "encode_ms": 1,
+        "answer_ms": 1,
+    }
 
     question: str
     concept: str
@@ -63,24 +74,6 @@ class Answer:
         """The forced yes/no of evaluations."""
         return self.presence is not None and self.presence >= 0.5
 
-    def to_json_line(self, now: datetime | None = None) -> str:
-        """Return the answer as one JSON line; `now` is the time of the answer, in UTC."""
-        fields = asdict(
-            replace(
-                self,
-                presence=rounded(self.presence, 4),
-                logit_margin=rounded(self.logit_margin, 3),
-                prior_margin=rounded(self.prior_margin, 3),
-                level_dbfs=rounded(self.level_dbfs, 1),
-            )
-        )
-        fields["window_s"] = [round(edge, 3) for edge in self.window_s]
-        fields["latency_ms"] = {
-            "encode": round(fields.pop("encode_ms"), 1),
-            "answer": round(fields.pop("answer_ms"), 1),
-        }
-        return json_line("answer", fields, now)
-
     def to_text_line(self) -> str:
         """Return the answer for people: source, question, state and presence."""
         state = self.state if self.reason is None else f"{self.state} ({self.reason})"
@@ -91,3 +84,17 @@ class Answer:
             f"{self.source:<20} {start:6.1f}-{end:<6.1f} {self.question:<24} "
             f"{presence}  {state}{note}"
         )
+
+    def _to_keys(self, values: dict[str, Any]) -> dict[str, Any]:
+        latency_ms = {"encode": values.pop("encode_ms"), "answer": values.pop("answer_ms")}
+        return {**values, "latency_ms": latency_ms}
+
+    @classmethod
+    def _from_keys(cls, keys: dict[str, Any]) -> dict[str, Any]:
+        latency_ms, (start, end) = keys.pop("latency_ms"), keys.pop("window_s")
+        return {
+            **keys,
+            "window_s": (start, end),
+            "encode_ms": latency_ms["encode"],
+            "answer_ms": latency_ms["answer"],
+        }

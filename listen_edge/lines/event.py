@@ -1,18 +1,14 @@
-"""What the stream commands say besides answers: events, and the health of the source.
-
-Lines of the contract, as answers are.
-"""
+"""Events: a sound that began, goes on, or has ended."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
-from datetime import datetime
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Literal
 
-from listen_edge.lines import json_line, rounded
+from listen_edge.lines import JsonLine, LineType
 
 Phase = Literal["start", "update", "end"]
-SourceState = Literal["healthy", "alarmed", "recovering", "failed"]
 Ending = Literal[
     "not_heard",  # the sound is no longer there
     "no_audio",  # nothing could be heard any more: the sound may go on
@@ -22,7 +18,7 @@ Ending = Literal[
 
 
 @dataclass(frozen=True)
-class Event:
+class Event(JsonLine):
     """A sound that began, goes on, or has ended.
 
     Attributes:
@@ -38,6 +34,9 @@ class Event:
         source, bundle: as in the answers.
     """
 
+    TYPE: ClassVar[LineType] = "event"
+    DIGITS: ClassVar[Mapping[str, int]] = {"start_s": 3, "duration_s": 3, "peak_presence": 4}
+
     phase: Phase
     question: str
     concept: str
@@ -50,16 +49,6 @@ class Event:
     source: str
     bundle: str
 
-    def to_json_line(self, now: datetime | None = None) -> str:
-        """Return the event as one JSON line; `now` is the time of the line, in UTC."""
-        fields = replace(
-            self,
-            start_s=round(self.start_s, 3),
-            duration_s=round(self.duration_s, 3),
-            peak_presence=round(self.peak_presence, 4),
-        )
-        return json_line("event", asdict(fields), now)
-
     def to_text_line(self) -> str:
         """Return the event for people."""
         what = f"{self.source:<20} EVENT {self.phase:<6} {self.question:<24}"
@@ -67,43 +56,3 @@ class Event:
             return f"{what} at {self.start_s:.1f} s, presence {self.peak_presence:.2f}"
         note = " (long event)" if self.notice else f" ({self.reason})" if self.reason else ""
         return f"{what} {self.duration_s:.1f} s, peak presence {self.peak_presence:.2f}{note}"
-
-
-@dataclass(frozen=True)
-class Health:
-    """Is the source listening? Sent on every change, and as a heartbeat.
-
-    Attributes:
-        state: healthy; alarmed (nothing arrives); recovering (it is being opened again); failed
-            (three restarts were in vain, slower attempts go on).
-        message: what happened, in words; None for a heartbeat.
-        n_windows: windows answered since the start.
-        n_dropped: windows skipped to keep up.
-        n_gated: windows below the level gate, answered without the LLM.
-        n_overflows: times that samples were lost between device and program.
-        n_restarts: times that the source was opened again.
-        lag_s: from the newest sample of the last window to its answer.
-        level_dbfs: level of the last window, None for digital silence or before the first.
-    """
-
-    source: str
-    state: SourceState
-    message: str | None
-    n_windows: int
-    n_dropped: int
-    n_gated: int
-    n_overflows: int
-    n_restarts: int
-    lag_s: float
-    level_dbfs: float | None
-
-    def to_json_line(self, now: datetime | None = None) -> str:
-        """Return the report as one JSON line; `now` is the time of the line, in UTC."""
-        fields = replace(self, lag_s=round(self.lag_s, 3), level_dbfs=rounded(self.level_dbfs, 1))
-        return json_line("health", asdict(fields), now)
-
-    def to_text_line(self) -> str:
-        """Return the report for people."""
-        return f"{self.source:<20} HEALTH {self.state}" + (
-            f": {self.message}" if self.message else ""
-        )

@@ -18,7 +18,8 @@ from listen_edge.audio.limits import MIN_DURATION_S
 from listen_edge.bundle.opening import open_bundle
 from listen_edge.errors import AudioError, ListenEdgeError
 from listen_edge.lines.answer import Answer, Reason
-from listen_edge.lines.event import Ending, Event, Health
+from listen_edge.lines.event import Ending, Event
+from listen_edge.lines.health import Health
 from listen_edge.log_mel import SAMPLE_RATE
 from listen_edge.question import parse_concept
 from listen_edge.runtime.engine import Engine

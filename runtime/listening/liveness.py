@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from listen_edge.errors import ListenEdgeError
-from listen_edge.lines.event import SourceState
+from listen_edge.lines.health import SourceState
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from listen_edge.audio import read_audio
 from listen_edge.errors import AudioError
-from listen_edge.lines.event import Event, Health
+from listen_edge.lines.event import Event
+from listen_edge.lines.health import Health
 from listen_edge.log_mel import SAMPLE_RATE
 from listen_edge.question import parse_concept
 from listen_edge.runtime.engine import Engine
