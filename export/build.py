@@ -15,14 +15,10 @@ from typing import Any
 from listen_edge import __version__
 from listen_edge.audio import read_audio
 from listen_edge.bundle.calibration import Calibration, fit_calibration
+from listen_edge.bundle.hashes import sha256_of
 from listen_edge.bundle.manifest import SCHEMA, Gguf
-from listen_edge.bundle.opening import (
-    describe_file,
-    open_bundle,
-    sha256_of,
-    write_manifest,
-    written_folder,
-)
+from listen_edge.bundle.opening import open_bundle, read_manifest
+from listen_edge.bundle.writing import describe_file, write_manifest, written_folder
 from listen_edge.concepts import names_of
 from listen_edge.errors import BundleError
 from listen_edge.evaluation.esc50 import (
@@ -293,7 +289,7 @@ def encoder_file(preset: str) -> str:
 
 def _calibration(folder: Path, config: BundleConfig, clips: Sequence[Esc50Clip]) -> Calibration:
     if config.calibration is not None:
-        return open_bundle(str(config.calibration)).manifest.calibration
+        return read_manifest(str(config.calibration)).calibration
     with Engine(open_bundle(str(folder)), backend="cpu", n_threads=config.n_threads) as engine:
         truth, margins, priors = margins_of_clips(
             engine, clips, n_absent=_CALIBRATION_ABSENT, seed=1

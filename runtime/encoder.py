@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from listen_edge.bundle.opening import cache_dir
+from listen_edge.bundle.cache import cache_dir
 from listen_edge.errors import BackendError, BundleError, MissingExtraError, one_line
 
 try:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import gguf
 import numpy as np
@@ -38,6 +40,21 @@ def _private_cache(monkeypatch: pytest.MonkeyPatch, shared_cache: Path) -> None:
 @pytest.fixture(scope="session")
 def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture()
+def n_reads(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often each file was read as bytes, by its name: hashing reads all of it."""
+    counted: Counter[str] = Counter()
+    opened = Path.open
+
+    def count(path: Path, mode: str = "r", *args: Any, **options: Any) -> Any:
+        if mode == "rb":
+            counted[path.name] += 1
+        return opened(path, mode, *args, **options)
+
+    monkeypatch.setattr(Path, "open", count)
+    return counted
 
 
 @pytest.fixture(scope="session")

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from listen_edge.bundle.hashes import sha256_of
 from listen_edge.bundle.manifest import MANIFEST
-from listen_edge.bundle.opening import (
-    SUMS,
-    bundle_folder,
-    describe_file,
-    open_bundle,
-    sha256_of,
-    write_manifest,
-    written_folder,
-)
+from listen_edge.bundle.opening import bundle_folder, open_bundle, read_manifest
+from listen_edge.bundle.writing import SUMS, describe_file, write_manifest, written_folder
 from listen_edge.errors import BundleError
 from listen_edge.runtime.engine import Engine, load
 
@@ -40,6 +35,12 @@ def _edit(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
     (folder / MANIFEST).write_text(json.dumps(raw))
 
 
+def _sums(folder: Path) -> dict[str, str]:
+    """Return the listed hashes by path."""
+    rows = (line.split("  ") for line in (folder / SUMS).read_text().splitlines())
+    return {path: digest for digest, path in rows}
+
+
 def test_the_embedded_bundle_is_found_by_name_and_verified(tiny_folder: Path) -> None:
     bundle = open_bundle("tiny")
     assert bundle.folder == tiny_folder
@@ -48,12 +49,48 @@ def test_the_embedded_bundle_is_found_by_name_and_verified(tiny_folder: Path) ->
 
 
 def test_every_file_of_the_embedded_bundle_is_in_its_sums(tiny_folder: Path) -> None:
-    listed = dict(
-        reversed(line.split("  ")) for line in (tiny_folder / SUMS).read_text().splitlines()
-    )
+    listed = _sums(tiny_folder)
     there = {p.relative_to(tiny_folder).as_posix() for p in tiny_folder.rglob("*") if p.is_file()}
     assert set(listed) == there - {SUMS}
     assert all(sha256_of(tiny_folder / name) == digest for name, digest in listed.items())
+
+
+def test_opening_reads_every_file_once(n_reads: Counter[str]) -> None:
+    bundle = open_bundle("tiny")
+    names = [Path(file.path).name for file in bundle.manifest.files]
+    assert n_reads == dict.fromkeys([MANIFEST, *names, bundle.gguf_path.name], 1)
+
+
+def test_a_start_hashes_every_file_once(
+    engine: Engine, shared_cache: Path, n_reads: Counter[str]
+) -> None:
+    """The encoder's graph is read twice: verified with all the others, and to be loaded."""
+    load("tiny", n_threads=2).close()
+    cached = shared_cache / "listen-edge"
+    kept = {path.name for path in cached.iterdir() if path.suffix in (".gguf", ".prefix")}
+    for name in (engine.bundle.gguf_path.name, *(kept & n_reads.keys())):
+        assert n_reads[name] == 1, name
+    assert len(kept & n_reads.keys()) == 2
+    assert n_reads["encoder.int8.onnx"] == 2
+
+
+def test_the_manifest_alone_reads_no_weights(n_reads: Counter[str]) -> None:
+    assert read_manifest("tiny").id.startswith("tiny@sha256:")
+    assert n_reads == {MANIFEST: 1}
+
+
+def test_what_was_described_is_not_hashed_again(copy: Path, n_reads: Counter[str]) -> None:
+    raw = json.loads((copy / MANIFEST).read_text())
+    raw["llm"]["gguf"].update(path="llm.gguf", package=None)
+    (copy / "llm.gguf").touch()
+    (copy / "notes").touch()
+    before = _sums(copy)
+    write_manifest(copy, raw)
+    assert n_reads == {MANIFEST: 1, "notes": 1}  # which the manifest does not list
+    after = _sums(copy)
+    assert after.pop("llm.gguf") == raw["llm"]["gguf"]["sha256"]
+    assert after.pop("notes") == sha256_of(copy / "notes")
+    assert after == {**before, MANIFEST: sha256_of(copy / MANIFEST)}
 
 
 def test_a_missing_file(copy: Path) -> None:

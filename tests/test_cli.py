@@ -201,8 +201,8 @@ def test_bundle_info_and_verify(tiny_folder: Path, tmp_path: Path) -> None:
 
 
 def test_verify_run_notices_other_answers(tiny_folder: Path, tmp_path: Path) -> None:
+    from listen_edge.bundle.hashes import sha256_of
     from listen_edge.bundle.manifest import MANIFEST
-    from listen_edge.bundle.opening import sha256_of
 
     shutil.copytree(tiny_folder, tmp_path / "copy")
     expected = tmp_path / "copy/expected.json"

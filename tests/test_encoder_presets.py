@@ -15,7 +15,8 @@ import torch
 from transformers import WhisperConfig, WhisperModel
 from whisper.model import AudioEncoder
 
-from listen_edge.bundle.opening import describe_file, open_bundle, write_manifest
+from listen_edge.bundle.opening import open_bundle
+from listen_edge.bundle.writing import describe_file, write_manifest
 from listen_edge.errors import BackendError, BundleError
 from listen_edge.export import encoder as export
 from listen_edge.export.encoder import PRESETS, EncoderGraph, export_encoder

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -140,15 +141,18 @@ def test_servers_that_are_not_there_or_refuse(server: FileServer, tmp_path: Path
 
 
 def test_a_pulled_bundle_is_verified_and_found_by_its_path(
-    server: FileServer, cache: Path, tmp_path: Path
+    server: FileServer, cache: Path, tmp_path: Path, n_reads: Counter[str]
 ) -> None:
     tiny = open_bundle("tiny")
     pack_bundle(tiny, tmp_path / "tiny.tar", with_llm=False)
     data = server.files["/tiny.tar"] = (tmp_path / "tiny.tar").read_bytes()
     url, sha256 = f"{server.url}/tiny.tar", hashlib.sha256(data).hexdigest()
 
+    n_reads.clear()
     result = CliRunner().invoke(cli, ["bundle", "pull", url, "--sha256", sha256])
     assert result.exit_code == 0, result
+    verified = [Path(file.path).name for file in tiny.manifest.files]
+    assert [n_reads[name] for name in (*verified, tiny.gguf_path.name)] == [1] * 9
     folder = cache / "bundles" / "tiny"
     assert result.stdout == f"{tiny.id} in {folder}\n"
     assert open_bundle(str(folder)).id == tiny.id

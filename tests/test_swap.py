@@ -13,7 +13,8 @@ import pytest
 
 from listen_edge.audio import read_audio
 from listen_edge.bundle.manifest import MANIFEST
-from listen_edge.bundle.opening import describe_file, open_bundle, write_manifest
+from listen_edge.bundle.opening import open_bundle
+from listen_edge.bundle.writing import describe_file, write_manifest
 from listen_edge.errors import BundleError
 from listen_edge.lines.health import Health
 from listen_edge.runtime.engine import Engine, load

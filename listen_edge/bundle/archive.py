@@ -1,7 +1,7 @@
 """A bundle as one file: an uncompressed tar, the same bytes for the same bundle.
 
 Unpacking trusts nothing: the manifest comes first, and only regular files that it lists are
-written, each of the size it states. Hashes are then checked as those of any bundle (bundle.py).
+written, each of the size it states. Hashes are then checked as those of any bundle (hashes.py).
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from listen_edge.bundle.manifest import MANIFEST, Manifest, parse_manifest
-from listen_edge.bundle.opening import MAX_MANIFEST_BYTES, SUMS, Bundle
+from listen_edge.bundle.manifest import MANIFEST, MAX_MANIFEST_BYTES, Manifest, parse_manifest
+from listen_edge.bundle.opening import Bundle
 from listen_edge.bundle.signature import SIGNATURE
+from listen_edge.bundle.writing import SUMS
 from listen_edge.errors import BundleError
 from listen_edge.replacing import replacing
 

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from listen_edge.bundle.opening import sha256_of
+from listen_edge.bundle.hashes import sha256_of
 from listen_edge.errors import BundleError
 
 _ATTEMPTS = 5

@@ -5,6 +5,7 @@ Sizes, texts and thresholds come from here, never from a file name.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from listen_edge.prompt import Prompt
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
+MAX_MANIFEST_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -58,8 +60,14 @@ class Gguf:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What `manifest.json` says, checked."""
+    """What `manifest.json` says, checked.
 
+    Attributes:
+        id: name and the start of the file's hash, as answers quote it: "tiny@sha256:ab12cd34".
+        raw: all of it, with what is for people.
+    """
+
+    id: str
     name: str
     version: str
     files: tuple[BundleFile, ...]
@@ -94,7 +102,7 @@ def parse_manifest(text: bytes) -> Manifest:
             "or export the bundle again"
         )
     try:
-        manifest = _manifest(raw)
+        manifest = _manifest(raw, hashlib.sha256(text).hexdigest())
     except (KeyError, TypeError, ValueError) as err:
         raise BundleError(f"{MANIFEST}: field {err} is missing or malformed") from err
     package = manifest.gguf.package
@@ -111,10 +119,11 @@ def parse_manifest(text: bytes) -> Manifest:
     return manifest
 
 
-def _manifest(raw: dict[str, Any]) -> Manifest:
+def _manifest(raw: dict[str, Any], sha256: str) -> Manifest:
     llm, audio, thresholds = raw["llm"], raw["audio"], raw["thresholds"]
     gguf = llm["gguf"]
     return Manifest(
+        id=f"{raw['name']}@sha256:{sha256[:8]}",
         name=str(raw["name"]),
         version=str(raw["version"]),
         files=tuple(

@@ -11,11 +11,13 @@ from rich.console import Console
 from rich.progress import DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 
 from listen_edge.bundle.archive import packed_manifest, unpack_bundle
+from listen_edge.bundle.cache import pulled_dir
 from listen_edge.bundle.download import Progressed, download, forget
 from listen_edge.bundle.manifest import MANIFEST, Manifest, parse_manifest
-from listen_edge.bundle.opening import SUMS, open_bundle, pulled_dir, written_folder
+from listen_edge.bundle.opening import open_bundle
 from listen_edge.bundle.signature import SIGNATURE, verify_signature
-from listen_edge.errors import BundleError, require
+from listen_edge.bundle.writing import SUMS, written_folder
+from listen_edge.errors import BundleError, one_line, require
 
 
 def pull_url(url: str, target: Path | None, *, sha256: str | None, key: Path | None) -> Path:
@@ -68,7 +70,9 @@ def pull_hub(repository: str, target: Path | None, *, key: Path | None) -> Path:
             with suppress(EntryNotFoundError):
                 found[path] = fetched(path)
     except (HfHubHTTPError, HFValidationError, httpx.HTTPError, OSError) as err:
-        raise BundleError(f"hf:{repository}: cannot be got ({err}); run it again to go on") from err
+        raise BundleError(
+            f"hf:{repository}: cannot be got ({one_line(err)}); run it again to go on"
+        ) from err
     target = _target(manifest) if target is None else target
     with written_folder(target) as folder:
         for path, source in found.items():

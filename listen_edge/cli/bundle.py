@@ -23,12 +23,10 @@ def bundle_group() -> None:
 @click.argument("bundle", default="tiny")
 def info(bundle: str) -> None:
     """Print a bundle's manifest as JSON, with the folder it lies in."""
-    from listen_edge.bundle.manifest import MANIFEST, parse_manifest
-    from listen_edge.bundle.opening import bundle_folder
+    from listen_edge.bundle.opening import bundle_folder, read_manifest
 
-    folder = bundle_folder(bundle)
-    manifest = parse_manifest((folder / MANIFEST).read_bytes())
-    click.echo(json.dumps({"folder": str(folder), **manifest.raw}, indent=1, ensure_ascii=False))
+    content = {"folder": str(bundle_folder(bundle)), **read_manifest(bundle).raw}
+    click.echo(json.dumps(content, indent=1, ensure_ascii=False))
 
 
 @bundle_group.command()
@@ -64,7 +62,8 @@ def verify(bundle: str, key: Path | None, run: bool, threads: int | None) -> Non
 def pack(bundle: str, out: Path, llm: bool, key: Path | None) -> None:
     """Write a bundle as one file: the same bundle, the same bytes. Prints its SHA-256."""
     from listen_edge.bundle.archive import pack_bundle
-    from listen_edge.bundle.opening import open_bundle, sha256_of
+    from listen_edge.bundle.hashes import sha256_of
+    from listen_edge.bundle.opening import open_bundle
     from listen_edge.bundle.signature import sign_bundle
 
     opened = open_bundle(bundle)
@@ -85,7 +84,7 @@ def pull(source: str, out: Path | None, sha256: str | None, key: Path | None) ->
     A download that was stopped goes on where it was. Everything is verified before the folder takes
     its place; --bundle then takes the name that is printed.
     """
-    from listen_edge.bundle.opening import open_bundle
+    from listen_edge.bundle.opening import read_manifest
     from listen_edge.bundle.pull import pull_hub, pull_url
 
     if source.startswith(_HUB):
@@ -99,4 +98,4 @@ def pull(source: str, out: Path | None, sha256: str | None, key: Path | None) ->
                 f"{source}: not https, so anybody on the way could alter it; give --sha256 or --key"
             )
         folder = pull_url(source, out, sha256=sha256, key=key)
-    click.echo(f"{open_bundle(str(folder)).id} in {folder}")
+    click.echo(f"{read_manifest(str(folder)).id} in {folder}")

@@ -42,7 +42,7 @@ def eval_synonyms(
     **engine_kwargs: Any,
 ) -> None:
     """ESC-50's clips asked for by synonyms and hypernyms of their labels."""
-    from listen_edge.bundle.opening import open_bundle
+    from listen_edge.bundle.opening import read_manifest
     from listen_edge.evaluation.questions import read_questions
     from listen_edge.evaluation.synonyms import synonym_reports
 
@@ -56,7 +56,7 @@ def eval_synonyms(
         write_them(write, questions, folder)
         return
     replies, bundle_id = ask_all(questions, engine_kwargs)
-    trained = open_bundle(engine_kwargs["bundle"]).manifest.raw.get("trained_concepts")
+    trained = read_manifest(engine_kwargs["bundle"]).raw.get("trained_concepts")
     reports = synonym_reports(questions, replies, trained)
     show(reports, bundle_id, "Synonym and Hypernym Test on ESC-50", form)
 
@@ -96,10 +96,10 @@ def eval_labelled(
     **engine_kwargs: Any,
 ) -> None:
     """Labelled recordings: FOLDER holds meta.csv (filename, label, source) and audio/."""
-    from listen_edge.bundle.opening import open_bundle
+    from listen_edge.bundle.opening import read_manifest
     from listen_edge.evaluation import labelled
 
-    manifest = open_bundle(engine_kwargs["bundle"]).manifest.raw
+    manifest = read_manifest(engine_kwargs["bundle"]).raw
     clips = labelled.read_labelled(folder, sources)
     questions = labelled.labelled_questions(
         clips, labelled.trained_labels(manifest, trained), n_absent=n_absent, seed=seed

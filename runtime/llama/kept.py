@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from listen_edge.bundle.opening import sha256_of
+from listen_edge.bundle.hashes import sha256_of
 from listen_edge.replacing import replacing
 
 

@@ -15,8 +15,8 @@ from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
+from listen_edge.bundle.cache import cache_dir
 from listen_edge.bundle.manifest import Gguf
-from listen_edge.bundle.opening import cache_dir
 from listen_edge.errors import BundleError
 from listen_edge.prompt import Prompt
 from listen_edge.runtime.llama.gguf_file import Vocabulary, cut_vocabulary, quantize_gguf
