@@ -14,7 +14,8 @@ from listen_edge.errors import BundleError
 from listen_edge.export.importance import Importance, measure_importance
 from listen_edge.export.llama_gguf import export_llama
 from listen_edge.prompt import DEFAULT_PROMPT, Prompt, describe
-from listen_edge.runtime.llama.gguf_file import Vocabulary, quantize_gguf
+from listen_edge.runtime.llama.gguf_file import Vocabulary
+from listen_edge.runtime.llama.requantize import quantize_gguf
 from listen_edge.train.backbones import load_llama
 
 _N_PROMPTS = 12

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,3 +45,23 @@ def test_a_question_beyond_reason_is_refused(llama_gguf: Path, prompt: Prompt) -
         assert session.margins(AUDIO, ["hum"]).shape == (1,)
     finally:
         session.close()
+
+
+def test_llama_cpp_is_set_up_whatever_is_imported_first() -> None:
+    """Its threads read how long they turn in a loop when the library is loaded, and never again."""
+    code = """
+import os, sys
+
+class Watch:
+    def find_spec(name, path=None, target=None):
+        if name == "llama_cpp":
+            print(os.environ.get("GOMP_SPINCOUNT"))
+
+sys.meta_path.insert(0, Watch)
+import listen_edge.runtime.llama.prefix
+"""
+    variables = {name: value for name, value in os.environ.items() if name != "GOMP_SPINCOUNT"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=variables
+    )
+    assert done.stdout == "1000\n"

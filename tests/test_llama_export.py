@@ -24,12 +24,8 @@ from listen_edge.export.importance import measure_importance
 from listen_edge.export.llama_gguf import TORTURE_TEXTS, export_llama
 from listen_edge.export.llm import export_llm
 from listen_edge.prompt import DEFAULT_PROMPT, Prompt
-from listen_edge.runtime.llama.gguf_file import (
-    TokenEmbeddings,
-    Vocabulary,
-    cut_vocabulary,
-    quantize_gguf,
-)
+from listen_edge.runtime.llama.gguf_file import TokenEmbeddings, Vocabulary, cut_vocabulary
+from listen_edge.runtime.llama.requantize import quantize_gguf
 from listen_edge.runtime.llama.session import LlamaSession
 from listen_edge.train.backbones import load_llama
 from listen_edge.train.packing import AudioLlama

@@ -1,6 +1,6 @@
-"""What a GGUF file holds: vocabulary, token embeddings, and the same weights in another type.
+"""What a GGUF file holds: vocabulary, token embeddings, and the weights that a cut copy takes over.
 
-With runtime/llama/native.py and llama.py the only files that touch llama.cpp's low-level API.
+Only the files of runtime/llama/ touch llama.cpp's low-level API.
 """
 
 from __future__ import annotations
@@ -8,20 +8,19 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import llama_cpp
 import numpy as np
 from numpy.typing import NDArray
 
 from listen_edge.errors import BundleError
 from listen_edge.replacing import replacing
-from listen_edge.runtime.llama.native import SILENT, GgmlInitParams, GgufInitParams, ggml
-
-import llama_cpp  # isort: skip  after ggml, which sets what its threads do while they wait
+from listen_edge.runtime.llama.native import GgmlInitParams, GgufInitParams, be_quiet, ggml
 
 _EMBEDDING_TENSOR = b"token_embd.weight"
 _OUTPUT_TENSOR = b"output.weight"  # absent where the embeddings serve for it too
@@ -181,63 +180,8 @@ def cut_vocabulary(source_path: Path, target_path: Path, tokens: Sequence[int]) 
             )
 
 
-def quantize_gguf(
-    source_path: Path,
-    target_path: Path,
-    quantization: str,
-    n_threads: int,
-    importance: Mapping[str, NDArray[np.float32]] | None = None,
-) -> None:
-    """Write `source_path` requantised by llama.cpp's own quantiser.
-
-    Args:
-        quantization: llama.cpp's name of the type, e.g. "q8_0".
-        importance: of each matrix' inputs, see export/importance.py; None weighs them alike.
-
-    Raises:
-        BundleError: unknown type, or the quantiser failed; nothing half-written is left.
-    """
-    file_type = getattr(llama_cpp, f"LLAMA_FTYPE_MOSTLY_{quantization.upper()}", None)
-    if file_type is None:
-        raise BundleError(f"unknown GGUF type {quantization!r}; expected e.g. q8_0")
-    _be_quiet()
-    params = llama_cpp.llama_model_quantize_default_params()
-    params.nthread = n_threads
-    params.ftype = file_type
-    params.allow_requantize = True
-    entries, _kept = _importance_entries(importance or {})
-    if importance:
-        params.imatrix = entries
-    with replacing(target_path) as temporary:
-        status = llama_cpp.llama_model_quantize(
-            str(source_path).encode(), str(temporary).encode(), ctypes.byref(params)
-        )
-        if status != 0:
-            raise BundleError(
-                f"{target_path}: llama.cpp could not quantise {source_path} to {quantization}; "
-                "expected a complete GGUF and space for the result"
-            )
-
-
-def _importance_entries(
-    importance: Mapping[str, NDArray[np.float32]],
-) -> tuple[ctypes.Array[llama_cpp.llama_model_imatrix_data], list[NDArray[np.float32]]]:
-    """Return llama.cpp's list, ended by an entry without name, and the memory it points to."""
-    kept = [np.ascontiguousarray(values, np.float32) for values in importance.values()]
-    entries = (llama_cpp.llama_model_imatrix_data * (len(kept) + 1))()
-    for entry, name, values in zip(entries, importance, kept, strict=False):
-        entry.name = name.encode()
-        entry.data = values.ctypes.data_as(ctypes.POINTER(ctypes.c_float))
-        entry.size = values.size
-    return entries, kept
-
-
-def _be_quiet() -> None:
-    llama_cpp.llama_log_set(SILENT, ctypes.c_void_p(0))
-
-
 def load_model(gguf_path: Path, *, vocab_only: bool = False, gpu_layers: int = 0) -> Any:
-    _be_quiet()
+    be_quiet()
     params = llama_cpp.llama_model_default_params()
     params.vocab_only = vocab_only
     params.n_gpu_layers = gpu_layers

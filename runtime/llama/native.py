@@ -7,23 +7,17 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import os
 from pathlib import Path
 
-from listen_edge.errors import MissingExtraError
-
-# Threads that wait for each other turn in a loop, by default for longer than a scheduler's time
-# slice: on two cores, one shared with another process, a window of 0.2 s took 3 to 17 s. After
-# 1,000 turns they sleep, which costs nothing measurable alone (docs/performance.md).
-os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # libgomp reads it when it is loaded
-
-try:
-    import llama_cpp
-    from llama_cpp._ctypes_extensions import load_shared_library
-except ImportError as err:  # pragma: no cover - a base dependency
-    raise MissingExtraError("llama-cpp-python", "cpu") from err
+import llama_cpp
+from llama_cpp._ctypes_extensions import load_shared_library
 
 SILENT = llama_cpp.llama_log_callback(lambda level, text, user_data: None)
+
+
+def be_quiet() -> None:
+    """Keep llama.cpp's log off stderr: errors are raised, in one line."""
+    llama_cpp.llama_log_set(SILENT, ctypes.c_void_p(0))
 
 
 class GgufInitParams(ctypes.Structure):

@@ -1,7 +1,4 @@
-"""What a device makes of a bundle's LLM once and keeps in its cache.
-
-Names hold the GGUF's hash, the type it runs as and llama.cpp's version, on which the last bits
-depend; each file's own hash lies beside it and is checked at each start.
+"""The LLM's weights in another type: what a device makes of a bundle's file once, and keeps.
 
 Source: llama.cpp has fast CPU kernels for Q8_0 and none for Q4_1; Q8_0 of the same weights keeps
 the answers at nearly twice the speed (docs/method.md).
@@ -9,18 +6,22 @@ the answers at nearly twice the speed (docs/method.md).
 
 from __future__ import annotations
 
-import hashlib
+import ctypes
 import logging
-from collections.abc import Callable
-from importlib.metadata import version
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from listen_edge.bundle.cache import cache_dir
+import llama_cpp
+import numpy as np
+from numpy.typing import NDArray
+
 from listen_edge.bundle.manifest import Gguf
 from listen_edge.errors import BundleError
 from listen_edge.prompt import Prompt
-from listen_edge.runtime.llama.gguf_file import Vocabulary, cut_vocabulary, quantize_gguf
-from listen_edge.runtime.llama.kept import is_intact, keep
+from listen_edge.replacing import replacing
+from listen_edge.runtime.llama.gguf_file import Vocabulary, cut_vocabulary
+from listen_edge.runtime.llama.kept import is_intact, keep, kept_path, short_hash
+from listen_edge.runtime.llama.native import be_quiet
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ def runnable_gguf(source_path: Path, gguf: Gguf, n_threads: int) -> Path:
     """
     if gguf.quantization == gguf.source_quantization:
         return source_path
-    path = _in_cache(gguf, "gguf")
+    path = kept_path(gguf, "gguf")
     _make_once(path, lambda out: quantize_gguf(source_path, out, gguf.quantization, n_threads))
     return path
 
@@ -48,7 +49,7 @@ def answering_gguf(source_path: Path, gguf: Gguf, prompt: Prompt, n_threads: int
     """
     if gguf.quantization == gguf.source_quantization:
         return None
-    path = _in_cache(gguf, _short_hash(*prompt.yes, "/", *prompt.no), "gguf")
+    path = kept_path(gguf, short_hash(*prompt.yes, "/", *prompt.no), "gguf")
     _make_once(
         path, lambda out: write_answering(source_path, out, prompt, gguf.quantization, n_threads)
     )
@@ -73,20 +74,6 @@ def write_answering(
         cut.unlink(missing_ok=True)
 
 
-def prefix_state(gguf: Gguf, prompt: Prompt, *, on_gpu: bool) -> Path:
-    """Return where the KV of this LLM's constant prefix is kept."""
-    return _in_cache(gguf, "gpu" if on_gpu else "cpu", _short_hash(prompt.prefix), "prefix")
-
-
-def _in_cache(gguf: Gguf, *parts: str) -> Path:
-    name = (gguf.sha256, gguf.quantization, version("llama-cpp-python"), *parts)
-    return cache_dir() / ".".join(name)
-
-
-def _short_hash(*texts: str) -> str:
-    return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16]
-
-
 def _make_once(path: Path, write: Callable[[Path], None]) -> None:
     if is_intact(path):
         return
@@ -98,3 +85,54 @@ def _make_once(path: Path, write: Callable[[Path], None]) -> None:
             f"{path.parent}: the requantised LLM cannot be written ({err.strerror}); free some "
             "space or set XDG_CACHE_HOME"
         ) from err
+
+
+def quantize_gguf(
+    source_path: Path,
+    target_path: Path,
+    quantization: str,
+    n_threads: int,
+    importance: Mapping[str, NDArray[np.float32]] | None = None,
+) -> None:
+    """Write `source_path` requantised by llama.cpp's own quantiser.
+
+    Args:
+        quantization: llama.cpp's name of the type, e.g. "q8_0".
+        importance: of each matrix' inputs, see export/importance.py; None weighs them alike.
+
+    Raises:
+        BundleError: unknown type, or the quantiser failed; nothing half-written is left.
+    """
+    file_type = getattr(llama_cpp, f"LLAMA_FTYPE_MOSTLY_{quantization.upper()}", None)
+    if file_type is None:
+        raise BundleError(f"unknown GGUF type {quantization!r}; expected e.g. q8_0")
+    be_quiet()
+    params = llama_cpp.llama_model_quantize_default_params()
+    params.nthread = n_threads
+    params.ftype = file_type
+    params.allow_requantize = True
+    entries, _kept = _importance_entries(importance or {})
+    if importance:
+        params.imatrix = entries
+    with replacing(target_path) as temporary:
+        status = llama_cpp.llama_model_quantize(
+            str(source_path).encode(), str(temporary).encode(), ctypes.byref(params)
+        )
+        if status != 0:
+            raise BundleError(
+                f"{target_path}: llama.cpp could not quantise {source_path} to {quantization}; "
+                "expected a complete GGUF and space for the result"
+            )
+
+
+def _importance_entries(
+    importance: Mapping[str, NDArray[np.float32]],
+) -> tuple[ctypes.Array[llama_cpp.llama_model_imatrix_data], list[NDArray[np.float32]]]:
+    """Return llama.cpp's list, ended by an entry without name, and the memory it points to."""
+    kept = [np.ascontiguousarray(values, np.float32) for values in importance.values()]
+    entries = (llama_cpp.llama_model_imatrix_data * (len(kept) + 1))()
+    for entry, name, values in zip(entries, importance, kept, strict=False):
+        entry.name = name.encode()
+        entry.data = values.ctypes.data_as(ctypes.POINTER(ctypes.c_float))
+        entry.size = values.size
+    return entries, kept

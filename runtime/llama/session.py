@@ -10,14 +10,13 @@ token embeddings it gives bit-identical logits.
 
 from __future__ import annotations
 
-import ctypes
-import errno
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import llama_cpp
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,9 +29,7 @@ from listen_edge.runtime.llama.gguf_file import (
     tokenize,
     vocab_sha256_of,
 )
-from listen_edge.runtime.llama.kept import is_intact, keep
-
-import llama_cpp  # isort: skip  after gguf, which sets what its threads do while they wait
+from listen_edge.runtime.llama.prefix import keep_prefix, read_prefix
 
 logger = logging.getLogger(__name__)
 
@@ -75,31 +72,10 @@ class LlamaSession:
         prefix_state: Path | None = None,
     ) -> None:
         with ExitStack() as stack:
-            model = load_model(answering or gguf_path, gpu_layers=gpu_layers)
-            stack.callback(llama_cpp.llama_model_free, model)
-            spoken = model
-            if answering is not None:
-                spoken = load_model(gguf_path, vocab_only=True)
-                stack.callback(llama_cpp.llama_model_free, spoken)
-            self._vocab = llama_cpp.llama_model_get_vocab(spoken)
+            model, self._vocab = _load(stack, gguf_path, answering, gpu_layers)
             self.n_embd = int(llama_cpp.llama_model_n_embd(model))
-            if n_embd not in (None, self.n_embd):
-                raise BundleError(
-                    f"{gguf_path.name}: its width {self.n_embd} is not the manifest's {n_embd}; "
-                    "adapter and LLM do not belong together"
-                )
-            found = vocab_sha256_of(self._vocab)
-            if vocab_sha256 not in (None, found):
-                raise BundleError(
-                    f"{gguf_path.name}: its vocabulary {found[:8]}... is not the manifest's "
-                    f"{vocab_sha256[:8]}...; adapter and LLM do not belong together"
-                )
-            prefix = self.tokenize(prompt.prefix)
-            if len(prefix) > _MAX_PREFIX:
-                raise BundleError(
-                    f"the prompt's constant prefix is {len(prefix)} tokens, expected at most "
-                    f"{_MAX_PREFIX}; shorten it"
-                )
+            self._refuse_other(gguf_path, n_embd, vocab_sha256)
+            prefix = self._prefix_tokens(prompt)
             self._context = _new_context(model, len(prefix), n_threads, on_gpu=gpu_layers != 0)
             stack.callback(llama_cpp.llama_free, self._context)  # before its model
             self._memory = llama_cpp.llama_get_memory(self._context)
@@ -114,6 +90,28 @@ class LlamaSession:
             self._yes, self._no = answers[: len(prompt.yes)], answers[len(prompt.yes) :]
             self._n_prefix = self._prepare_prefix(prefix, prefix_state)
             self._stack = stack.pop_all()
+
+    def _refuse_other(self, path: Path, n_embd: int | None, vocab_sha256: str | None) -> None:
+        if n_embd not in (None, self.n_embd):
+            raise BundleError(
+                f"{path.name}: its width {self.n_embd} is not the manifest's {n_embd}; "
+                "adapter and LLM do not belong together"
+            )
+        found = vocab_sha256_of(self._vocab)
+        if vocab_sha256 not in (None, found):
+            raise BundleError(
+                f"{path.name}: its vocabulary {found[:8]}... is not the manifest's "
+                f"{vocab_sha256[:8]}...; adapter and LLM do not belong together"
+            )
+
+    def _prefix_tokens(self, prompt: Prompt) -> list[int]:
+        tokens = self.tokenize(prompt.prefix)
+        if len(tokens) > _MAX_PREFIX:
+            raise BundleError(
+                f"the prompt's constant prefix is {len(tokens)} tokens, expected at most "
+                f"{_MAX_PREFIX}; shorten it"
+            )
+        return tokens
 
     def tokenize(self, text: str) -> list[int]:
         """Return the token ids of `text`, without any special token added."""
@@ -156,33 +154,15 @@ class LlamaSession:
 
     def _prepare_prefix(self, tokens: list[int], state: Path | None) -> int:
         """Put the prefix's KV into sequence 0, from the file or computed; return its length."""
-        if state is not None and is_intact(state) and self._read_prefix(tokens, state):
+        if state is not None and read_prefix(self._context, tokens, state):
             return len(tokens)
         n_prefix = self._decode_prefix(tokens)
         if state is not None:
             try:
-                keep(state, lambda path: self._write_prefix(tokens, path))
+                keep_prefix(self._context, tokens, state)
             except OSError as err:  # the next start computes it again
                 logger.warning("%s: the prefix cannot be kept (%s)", state, err.strerror)
         return n_prefix
-
-    def _read_prefix(self, tokens: list[int], state: Path) -> bool:
-        found = (llama_cpp.llama_token * len(tokens))()
-        n_found = ctypes.c_size_t(0)
-        n_bytes = llama_cpp.llama_state_seq_load_file(
-            self._context, str(state).encode(), 0, found, len(tokens), ctypes.byref(n_found)
-        )
-        if n_bytes and list(found[: n_found.value]) == tokens:
-            return True
-        llama_cpp.llama_memory_seq_rm(self._memory, 0, 0, -1)
-        return False
-
-    def _write_prefix(self, tokens: list[int], path: Path) -> None:
-        array = (llama_cpp.llama_token * len(tokens))(*tokens)
-        if not llama_cpp.llama_state_seq_save_file(
-            self._context, str(path).encode(), 0, array, len(tokens)
-        ):
-            raise OSError(errno.EIO, "llama.cpp did not write it")
 
     def _decode_prefix(self, tokens: list[int]) -> int:
         for position, row in enumerate(self._embed(tokens)):
@@ -285,6 +265,18 @@ class _Batch:
 
     def free(self) -> None:
         llama_cpp.llama_batch_free(self._batch)
+
+
+def _load(
+    stack: ExitStack, gguf_path: Path, answering: Path | None, gpu_layers: int
+) -> tuple[Any, Any]:
+    """Return the model that is run and the whole vocabulary; the stack frees both."""
+    model = spoken = load_model(answering or gguf_path, gpu_layers=gpu_layers)
+    stack.callback(llama_cpp.llama_model_free, model)
+    if answering is not None:
+        spoken = load_model(gguf_path, vocab_only=True)
+        stack.callback(llama_cpp.llama_model_free, spoken)
+    return model, llama_cpp.llama_model_get_vocab(spoken)
 
 
 def gpu_is_supported() -> bool:
