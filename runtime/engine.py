@@ -7,11 +7,9 @@ answers, whatever was asked before.
 
 from __future__ import annotations
 
-import logging
 import os
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from types import TracebackType
 
 import numpy as np
@@ -19,20 +17,17 @@ from numpy.typing import NDArray
 
 from listen_edge.audio import level_dbfs, prepare
 from listen_edge.bundle.opening import Bundle, open_bundle
-from listen_edge.errors import BackendError, BundleError
+from listen_edge.errors import BundleError
 from listen_edge.lines.answer import Answer, Reason
-from listen_edge.question import parse_concept
-from listen_edge.runtime.encoder import EncoderSession, available_backends
+from listen_edge.runtime.answers import Heard, heard_answers, unheard_answers
+from listen_edge.runtime.backends import choose_backend
+from listen_edge.runtime.encoder import EncoderSession
 from listen_edge.runtime.llama.prefix import prefix_state
 from listen_edge.runtime.llama.requantize import answering_gguf
-from listen_edge.runtime.llama.session import LlamaSession, gpu_is_supported
-from listen_edge.runtime.score import Thresholds, is_clipped, is_silent, judge
+from listen_edge.runtime.llama.session import LlamaSession
+from listen_edge.runtime.priors import Priors
+from listen_edge.runtime.score import Thresholds, is_clipped, is_silent
 from listen_edge.runtime.verify import compare_examples
-
-logger = logging.getLogger(__name__)
-
-BACKENDS = ("auto", "cpu", "cuda", "tensorrt")
-_MAX_PRIORS = 4096  # concepts whose blank-audio margin is kept
 
 
 class Engine:
@@ -49,9 +44,6 @@ class Engine:
         BundleError: files that do not belong together.
         BackendError: the backend is not available.
     """
-
-    _blank: NDArray[np.float32] | None  # prefix embeddings of blank audio
-    _priors: dict[str, float]  # margins on them, by concept
 
     def __init__(
         self,
@@ -146,39 +138,11 @@ class Engine:
             QuestionError: a question that names no sound.
         """
         window_s = (start_s, start_s + len(window) / self.sample_rate)
+        unheard = self.unheard(questions, "silent_input", window_s=window_s, source=source)
         if is_silent(window):
-            return self.unheard(questions, "silent_input", window_s=window_s, source=source)
-        concepts = [parse_concept(question) for question in questions]
-        heard = self._listen(window, concepts)
-        calibration = self.bundle.manifest.calibration
-        answers = []
-        for question, concept in zip(questions, concepts, strict=True):
-            margin, prior = heard.margins[concept], heard.priors[concept]
-            presence = calibration.presence(margin, prior)
-            state, reason = judge(
-                presence,
-                self.thresholds,
-                doubt or ("clipped" if heard.is_clipped else None),
-            )
-            answers.append(
-                Answer(
-                    question=question,
-                    concept=concept,
-                    state=state,
-                    reason=reason,
-                    presence=presence,
-                    logit_margin=margin,
-                    prior_margin=prior,
-                    calibrated=calibration.covers(concept),
-                    window_s=window_s,
-                    level_dbfs=heard.level_dbfs,
-                    encode_ms=heard.encode_ms,
-                    answer_ms=heard.answer_ms,
-                    source=source,
-                    bundle=self.bundle.id,
-                )
-            )
-        return answers
+            return unheard
+        heard = self._listen(window, [answer.concept for answer in unheard])
+        return heard_answers(heard, unheard, self.bundle, self.thresholds, doubt)
 
     def unheard(
         self,
@@ -196,26 +160,9 @@ class Engine:
             reason: why nothing was listened to.
             window_s, source, level: as in the answers.
         """
-        concepts = [parse_concept(question) for question in questions]
-        return [
-            Answer(
-                question=question,
-                concept=concept,
-                state="absent" if reason == "below_gate" else "unknown",
-                reason=reason,
-                presence=None,
-                logit_margin=None,
-                prior_margin=None,
-                calibrated=self.bundle.manifest.calibration.covers(concept),
-                window_s=window_s,
-                level_dbfs=level,
-                encode_ms=0.0,
-                answer_ms=0.0,
-                source=source,
-                bundle=self.bundle.id,
-            )
-            for question, concept in zip(questions, concepts, strict=True)
-        ]
+        return unheard_answers(
+            questions, reason, self.bundle, window_s=window_s, source=source, level=level
+        )
 
     def embed(self, window: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the prefix embeddings (n_query, n_embd) of at most a window of samples."""
@@ -231,16 +178,7 @@ class Engine:
 
     def prior_margins(self, concepts: Sequence[str]) -> NDArray[np.float32]:
         """Return each concept's margin on blank audio, computed once per concept."""
-        missing = [c for c in dict.fromkeys(concepts) if c not in self._priors]
-        if missing:
-            if self._blank is None:
-                self._blank = self.embed(np.zeros(0, np.float32))
-            if len(self._priors) + len(missing) > _MAX_PRIORS:
-                self._priors.clear()
-                missing = list(dict.fromkeys(concepts))
-            margins = self.margins(self._blank, missing)
-            self._priors.update(zip(missing, margins.tolist(), strict=True))
-        return np.array([self._priors[concept] for concept in concepts], np.float32)
+        return self._priors(concepts)
 
     def swap_adapter(self, bundle: Bundle) -> None:
         """Answer with another bundle's encoder, adapter and calibration from now on.
@@ -278,8 +216,7 @@ class Engine:
         self.thresholds = self._wanted_thresholds or Thresholds(
             manifest.on_threshold, manifest.off_threshold
         )
-        self._blank = None
-        self._priors = {}
+        self._priors = Priors(self.embed, self.margins)
 
     def close(self) -> None:
         """Free the LLM's memory; the engine cannot be used afterwards."""
@@ -299,7 +236,7 @@ class Engine:
         hop = round(self.hop_s * self.sample_rate)
         return [*range(0, last, hop), last]
 
-    def _listen(self, window: NDArray[np.float32], concepts: Sequence[str]) -> _Heard:
+    def _listen(self, window: NDArray[np.float32], concepts: Sequence[str]) -> Heard:
         unique = list(dict.fromkeys(concepts))  # two wordings of one question are decoded once
         priors = self.prior_margins(unique)
         started = time.perf_counter()
@@ -307,7 +244,7 @@ class Engine:
         encoded = time.perf_counter()
         margins = self.margins(prefix_embeddings, unique)
         answered = time.perf_counter()
-        return _Heard(
+        return Heard(
             margins=dict(zip(unique, margins.tolist(), strict=True)),
             priors=dict(zip(unique, priors.tolist(), strict=True)),
             level_dbfs=level_dbfs(window),
@@ -315,18 +252,6 @@ class Engine:
             encode_ms=1000 * (encoded - started),
             answer_ms=1000 * (answered - encoded),
         )
-
-
-@dataclass(frozen=True)
-class _Heard:
-    """What one window of sound gave, by concept."""
-
-    margins: dict[str, float]
-    priors: dict[str, float]
-    level_dbfs: float | None
-    is_clipped: bool
-    encode_ms: float
-    answer_ms: float
 
 
 def load(
@@ -360,31 +285,3 @@ def _refuse_unlike(old: Bundle, new: Bundle) -> None:
 
 def _strength(answer: Answer) -> float:
     return -1.0 if answer.presence is None else answer.presence
-
-
-def choose_backend(wanted: str, offered: Sequence[str]) -> tuple[str, int]:
-    """Return the encoder's backend and how many LLM layers go to the GPU.
-
-    Args:
-        wanted: of BACKENDS. "auto" never takes TensorRT, which compiles for minutes at first.
-        offered: backends that the bundle has an encoder for.
-
-    Raises:
-        BackendError: asked for and not available.
-    """
-    if wanted not in BACKENDS:
-        raise BackendError(f"backend {wanted!r}, expected one of {', '.join(BACKENDS)}")
-    if wanted == "cpu":
-        return "cpu", 0
-    if wanted == "auto":
-        usable = [name for name in available_backends() if name in offered and name != "tensorrt"]
-        encoder = usable[0] if usable else "cpu"
-        gpu_layers = -1 if gpu_is_supported() else 0
-        logger.info("backend auto: encoder on %s, LLM layers on the GPU: %d", encoder, gpu_layers)
-        return encoder, gpu_layers
-    if not gpu_is_supported():
-        raise BackendError(
-            f"backend {wanted}: this llama.cpp was built without GPU support; reinstall with "
-            "CMAKE_ARGS=-DGGML_CUDA=on or use --backend cpu"
-        )
-    return wanted, -1

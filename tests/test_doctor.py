@@ -17,7 +17,7 @@ from click.testing import CliRunner
 
 from listen_edge.cli.doctor import doctor as command
 from listen_edge.errors import AudioError
-from listen_edge.runtime import doctor, encoder, memory, pace, verify
+from listen_edge.runtime import backends, doctor, encoder, memory, pace, verify
 from listen_edge.runtime import engine as engines
 from listen_edge.runtime.engine import Engine
 from listen_edge.runtime.measure.doctor import Check
@@ -278,13 +278,13 @@ def test_the_margin_is_measured_against_the_hop(
 
 
 def test_a_backend_that_is_not_there_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engines, "gpu_is_supported", lambda: False)
+    monkeypatch.setattr(backends, "gpu_is_supported", lambda: False)
     monkeypatch.setattr(encoder, "available_backends", lambda: ["cpu"])
-    backends, *rest = doctor.examine_engine("tiny", "cuda", 2, ["siren?"])
-    assert backends.status == "problem"
-    assert backends.found.startswith("onnxruntime offers cpu; llama.cpp built with")
-    assert backends.found.endswith("; backend cuda: this llama.cpp was built without GPU support")
-    assert backends.remedy == "reinstall with CMAKE_ARGS=-DGGML_CUDA=on or use --backend cpu"
+    told, *rest = doctor.examine_engine("tiny", "cuda", 2, ["siren?"])
+    assert told.status == "problem"
+    assert told.found.startswith("onnxruntime offers cpu; llama.cpp built with")
+    assert told.found.endswith("; backend cuda: this llama.cpp was built without GPU support")
+    assert told.remedy == "reinstall with CMAKE_ARGS=-DGGML_CUDA=on or use --backend cpu"
     assert [(check.name, check.status) for check in rest[1:]] == [
         ("bundle", "warning"),
         ("real-time margin", "warning"),

@@ -20,8 +20,8 @@ from listen_edge.bundle.writing import describe_file, write_manifest
 from listen_edge.errors import BackendError, BundleError
 from listen_edge.export import encoder as export
 from listen_edge.export.encoder import PRESETS, EncoderGraph, export_encoder
+from listen_edge.runtime import backends
 from listen_edge.runtime import encoder as sessions
-from listen_edge.runtime import engine as engines
 from listen_edge.runtime.encoder import EncoderSession
 from listen_edge.runtime.engine import Engine
 from listen_edge.train.adapter import Adapter, AdapterConfig
@@ -148,13 +148,13 @@ def test_a_bundle_without_a_graph_for_the_backend_says_so(
 ) -> None:
     bundle = open_bundle("tiny")
     assert bundle.backends == ("cpu",)
-    monkeypatch.setattr(engines, "gpu_is_supported", lambda: True)
+    monkeypatch.setattr(backends, "gpu_is_supported", lambda: True)
     with pytest.raises(BundleError, match="no encoder for cuda, only for cpu; use --backend cpu"):
         Engine(bundle, backend="cuda", n_threads=1)
     # auto takes what the bundle has, though onnxruntime offers more
-    monkeypatch.setattr(engines, "available_backends", lambda: ["tensorrt", "cuda", "cpu"])
-    assert engines.choose_backend("auto", bundle.backends) == ("cpu", -1)
-    assert engines.choose_backend("auto", ("cpu", "cuda")) == ("cuda", -1)
+    monkeypatch.setattr(backends, "available_backends", lambda: ["tensorrt", "cuda", "cpu"])
+    assert backends.choose_backend("auto", bundle.backends) == ("cpu", -1)
+    assert backends.choose_backend("auto", ("cpu", "cuda")) == ("cuda", -1)
 
 
 def test_each_backend_has_its_own_graph(tiny_folder: Path, tmp_path: Path) -> None:

@@ -1,0 +1,98 @@
+"""What one window gave -> answers: calibrated, judged, and never "absent" of what was not heard."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from listen_edge.bundle.opening import Bundle
+from listen_edge.lines.answer import Answer, Reason
+from listen_edge.question import parse_concept
+from listen_edge.runtime.score import Thresholds, judge
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What one window of sound gave, by concept.
+
+    Attributes:
+        margins: logit margin of each concept, in nats.
+        priors: the same on blank audio.
+        level_dbfs, encode_ms, answer_ms: as in the answers.
+        is_clipped: see is_clipped.
+    """
+
+    margins: dict[str, float]
+    priors: dict[str, float]
+    level_dbfs: float | None
+    is_clipped: bool
+    encode_ms: float
+    answer_ms: float
+
+
+def unheard_answers(
+    questions: Sequence[str],
+    reason: Reason,
+    bundle: Bundle,
+    *,
+    window_s: tuple[float, float],
+    source: str,
+    level: float | None = None,
+) -> list[Answer]:
+    """Return answers about what was not listened to; arguments and errors as for Engine.unheard."""
+    concepts = [parse_concept(question) for question in questions]
+    return [
+        Answer(
+            question=question,
+            concept=concept,
+            state="absent" if reason == "below_gate" else "unknown",
+            reason=reason,
+            presence=None,
+            logit_margin=None,
+            prior_margin=None,
+            calibrated=bundle.manifest.calibration.covers(concept),
+            window_s=window_s,
+            level_dbfs=level,
+            encode_ms=0.0,
+            answer_ms=0.0,
+            source=source,
+            bundle=bundle.id,
+        )
+        for question, concept in zip(questions, concepts, strict=True)
+    ]
+
+
+def heard_answers(
+    heard: Heard,
+    unheard: Sequence[Answer],
+    bundle: Bundle,
+    thresholds: Thresholds,
+    doubt: Reason | None,
+) -> list[Answer]:
+    """Return the answers of a window that was listened to.
+
+    Args:
+        unheard: what each question's answer was before, see unheard_answers.
+        doubt: what may have hidden a sound from this window.
+    """
+    calibration = bundle.manifest.calibration
+    doubt = doubt or ("clipped" if heard.is_clipped else None)
+    answers = []
+    for answer in unheard:
+        margin, prior = heard.margins[answer.concept], heard.priors[answer.concept]
+        presence = calibration.presence(margin, prior)
+        state, reason = judge(presence, thresholds, doubt)
+        answers.append(
+            replace(
+                answer,
+                state=state,
+                reason=reason,
+                presence=presence,
+                logit_margin=margin,
+                prior_margin=prior,
+                level_dbfs=heard.level_dbfs,
+                encode_ms=heard.encode_ms,
+                answer_ms=heard.answer_ms,
+            )
+        )
+    return answers

@@ -1,0 +1,41 @@
+"""Each concept's margin on blank audio: what the LLM says of a sound before it has heard any."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+_MAX_PRIORS = 4096  # concepts whose margin is kept
+
+
+class Priors:
+    """Computed once per concept, of one encoder and LLM.
+
+    Args:
+        embed: prefix embeddings of a window of samples, see Engine.embed.
+        margins: of concepts behind prefix embeddings, see Engine.margins.
+    """
+
+    def __init__(
+        self,
+        embed: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+        margins: Callable[[NDArray[np.float32], Sequence[str]], NDArray[np.float32]],
+    ) -> None:
+        self._embed, self._margins = embed, margins
+        self._blank: NDArray[np.float32] | None = None  # prefix embeddings of blank audio
+        self._kept: dict[str, float] = {}
+
+    def __call__(self, concepts: Sequence[str]) -> NDArray[np.float32]:
+        """Return the margin of each concept in nats, shape (len(concepts),)."""
+        missing = [c for c in dict.fromkeys(concepts) if c not in self._kept]
+        if missing:
+            if self._blank is None:
+                self._blank = self._embed(np.zeros(0, np.float32))
+            if len(self._kept) + len(missing) > _MAX_PRIORS:
+                self._kept.clear()
+                missing = list(dict.fromkeys(concepts))
+            margins = self._margins(self._blank, missing)
+            self._kept.update(zip(missing, margins.tolist(), strict=True))
+        return np.array([self._kept[concept] for concept in concepts], np.float32)
