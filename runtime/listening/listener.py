@@ -24,10 +24,12 @@ from listen_edge.log_mel import SAMPLE_RATE
 from listen_edge.question import parse_concept
 from listen_edge.runtime.engine import Engine
 from listen_edge.runtime.listening.clips import ClipRecorder
+from listen_edge.runtime.listening.events import Events
+from listen_edge.runtime.listening.health import Counts, HealthReports
 from listen_edge.runtime.listening.liveness import Liveness, LivenessConfig
 from listen_edge.runtime.listening.pace import pace_remedy, window_seconds
 from listen_edge.runtime.listening.reception import Reception
-from listen_edge.runtime.listening.trigger import Change, Trigger, TriggerConfig
+from listen_edge.runtime.listening.trigger import Trigger, TriggerConfig
 from listen_edge.runtime.listening.window import Feed, Window
 from listen_edge.runtime.score import Thresholds, is_below
 from listen_edge.runtime.sources import EndOfStream, Source
@@ -100,18 +102,21 @@ class Listener:
         self._engine, self._source, self._config = engine, source, config
         thresholds = [config.thresholds.get(c, config.trigger.thresholds) for c in self.concepts]
         self.on_thresholds = [limits.on for limits in thresholds]
-        self._triggers = [Trigger(limits, config.trigger, hop_s) for limits in thresholds]
         self._clips = None
         if config.clips_dir is not None:
             history_s = engine.window_s + config.trigger.confirm[1] * hop_s
             self._clips = ClipRecorder(config.clips_dir, history_s=history_s)
-        self._clip_paths: dict[str, str] = {}
+        triggers = (Trigger(limits, config.trigger, hop_s) for limits in thresholds)
+        self._events = Events(
+            dict(zip(self.concepts, triggers, strict=True)), by_concept, source.name, self._clips
+        )
+        self._reports = HealthReports(
+            source.name, tick_s=config.liveness.tick_s, heartbeat_s=config.heartbeat_s
+        )
         self._stop = threading.Event()
         self._wanted_bundle: str | None = None
         self._liveness = Liveness(config.liveness, time.monotonic())  # a recording stays healthy
-        self._counts = self._reported = _Counts()
-        self._health_at_s = time.monotonic()
-        self._said: tuple[str, int, str | None] = ("healthy", 0, None)
+        self._counts = Counts()
 
     def stop(self) -> None:
         """End the iteration soon, events closed. From any thread or signal handler."""
@@ -195,16 +200,9 @@ class Listener:
         reception.tend()
         live = self._liveness = reception.liveness
         self._counts = replace(self._counts, overflows=reception.n_overflows)
-        said = live.state, live.n_restarts, live.message
-        losses = self._counts.describe_losses(self._reported)
-        since_s = time.monotonic() - self._health_at_s
-        if said != self._said:
-            yield self._health("; ".join(filter(None, [live.message, losses])))
-        elif losses and since_s >= self._config.liveness.tick_s:
-            yield self._health(losses)
-        elif since_s >= self._config.heartbeat_s:
-            yield self._health(None)
-        self._said = said
+        news = self._reports.news(live, self._counts)
+        if news is not None:
+            yield news
 
     def _check_pace(self) -> Iterator[Line]:
         """Measure a window before listening, and propose a hop that this machine can keep."""
@@ -271,21 +269,11 @@ class Listener:
     def _say(self, answers: list[Answer]) -> Iterator[Line]:
         """Give out the answers about a window, and the events they make."""
         yield from answers
-        for answer, trigger in zip(answers, self._triggers, strict=True):
-            presence = 0.0 if answer.reason == "below_gate" else answer.presence
-            change = trigger.update(answer.window_s[1], presence)
-            if change is not None:
-                ago_s = answer.window_s[1] - change.start_s
-                yield self._event(answer.question, answer.concept, change, ago_s)
+        yield from self._events.of(answers)
         yield from self._tell_clip_problems()
 
     def _close_events(self, ending: Ending) -> Iterator[Line]:
-        for question, concept, trigger in zip(
-            self.questions, self.concepts, self._triggers, strict=True
-        ):
-            change = trigger.close(ending)
-            if change is not None:
-                yield self._event(question, concept, change, 0.0)
+        yield from self._events.close(ending, self._engine.bundle.id)
         if self._clips is not None:
             self._clips.close()
         yield from self._tell_clip_problems()
@@ -294,57 +282,8 @@ class Listener:
         for problem in self._clips.take_problems() if self._clips is not None else ():
             yield self._health(problem)
 
-    def _event(self, question: str, concept: str, change: Change, ago_s: float) -> Event:
-        if self._clips is not None and change.phase == "start":
-            self._clip_paths[concept] = self._clips.begin(concept, ago_s)
-        if self._clips is not None and change.phase == "end":
-            self._clips.end(concept)
-        return Event(
-            phase=change.phase,
-            question=question,
-            concept=concept,
-            start_s=max(0.0, change.start_s),
-            duration_s=change.duration_s,
-            peak_presence=change.peak_presence,
-            notice="long_event" if change.is_long else None,
-            reason=change.ending,
-            clip=self._clip_paths.get(concept),
-            source=self._source.name,
-            bundle=self._engine.bundle.id,
-        )
-
-    def _health(self, message: str | None) -> Health:
-        self._health_at_s, self._reported = time.monotonic(), self._counts
-        return Health(
-            source=self._source.name,
-            state=self._liveness.state,
-            message=message,
-            n_windows=self._counts.windows,
-            n_dropped=self._counts.dropped,
-            n_gated=self._counts.gated,
-            n_overflows=self._counts.overflows,
-            n_restarts=self._liveness.n_restarts,
-            lag_s=self._counts.lag_s,
-            level_dbfs=self._counts.level_dbfs,
-        )
-
-
-@dataclass(frozen=True)
-class _Counts:
-    """Since the start; lag and level are the last window's."""
-
-    windows: int = 0
-    dropped: int = 0
-    gated: int = 0
-    overflows: int = 0
-    lag_s: float = 0.0
-    level_dbfs: float | None = None
-
-    def describe_losses(self, before: _Counts) -> str:
-        dropped, overflows = self.dropped - before.dropped, self.overflows - before.overflows
-        parts = [f"{dropped} windows skipped to keep up"] if dropped else []
-        parts += [f"{overflows} overflows, samples were lost"] if overflows else []
-        return ", ".join(parts)
+    def _health(self, message: str) -> Health:
+        return self._reports.line(message, self._liveness, self._counts)
 
 
 def listen(
