@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase
 
-from listen_edge.errors import BundleError
+from listen_edge.errors import BundleError, one_line
 from listen_edge.replacing import replacing
 from listen_edge.runtime.llama.gguf_file import Vocabulary
 from listen_edge.train.backbones import load_llama
@@ -198,7 +198,9 @@ def _tokenizer(folder: Path) -> PreTrainedTokenizerBase:
         tokenizer = AutoTokenizer.from_pretrained(folder)
         kind = json.loads(tokenizer.backend_tokenizer.to_str())["model"]["type"]
     except (OSError, ValueError, AttributeError, KeyError) as err:
-        raise BundleError(f"{folder}: no tokenizer there that can be read ({err})") from err
+        raise BundleError(
+            f"{folder}: no tokenizer there that can be read ({one_line(err)})"
+        ) from err
     if kind != "BPE":
         raise BundleError(f"{folder}: a tokenizer of type {kind}, expected BPE, as LLaMA's are")
     return tokenizer

@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from listen_edge.errors import ListenEdgeError, MissingExtraError
+from listen_edge.errors import ListenEdgeError, MissingExtraError, one_line
 
 if TYPE_CHECKING:
     import httpx
@@ -162,11 +162,11 @@ def _completion(response: httpx.Response) -> Completion:
             raise TypeError(content)
         return Completion((content or "").strip(), choice.get("finish_reason") == "length")
     except (ValueError, KeyError, IndexError, TypeError, AttributeError) as err:
-        start = " ".join(response.text.split())[:60]
+        start = one_line(response.text, 60)
         raise _RetryableError(f"a reply that is no chat completion ({start!r})") from err
 
 
 def _reason(response: httpx.Response) -> str:
     """Return the start of a refusal's own words, on one line."""
-    words = " ".join(response.text.split())[:120]
+    words = one_line(response.text, 120)
     return f" ({words})" if words else ""

@@ -53,6 +53,6 @@ def require(package: str, extra: str) -> None:
         raise MissingExtraError(package, extra)
 
 
-def one_line(err: Exception, n_characters: int = 200) -> str:
+def one_line(message: Exception | str, n_characters: int | None = 200) -> str:
     """Return another library's message, which may have several lines, as one of bounded length."""
-    return " ".join(str(err).split())[:n_characters]
+    return " ".join(str(message).split())[:n_characters]

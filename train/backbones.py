@@ -183,7 +183,9 @@ def load_llama(source: str) -> LlamaForCausalLM:
             folder, gguf_file=gguf_file, dtype=torch.float32, output_loading_info=True
         )
     except (OSError, ValueError, RuntimeError) as err:
-        raise BundleError(f"{source}: not a LLaMA that transformers can read ({err})") from err
+        raise BundleError(
+            f"{source}: not a LLaMA that transformers can read ({one_line(err)})"
+        ) from err
     _refuse_other_tensors(source, report, ("missing_keys", "mismatched_keys", "unexpected_keys"))
     if gguf_file is not None:
         _divide_frequencies(llama, path)

@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from listen_edge.errors import BundleError, ListenEdgeError
+from listen_edge.errors import BundleError, ListenEdgeError, one_line
 from listen_edge.replacing import replacing
 from listen_edge.train.adapter import Adapter, AdapterConfig
 
@@ -53,7 +53,9 @@ def load_adapter(path: Path) -> Adapter:
         adapter = Adapter(AdapterConfig(**{**fields, "taps": tuple(fields["taps"])}))
         adapter.load_state_dict(tensors)
     except (KeyError, TypeError, RuntimeError) as err:
-        raise BundleError(f"{path}: not an adapter written by listen-edge train ({err})") from err
+        raise BundleError(
+            f"{path}: not an adapter written by listen-edge train ({one_line(err)})"
+        ) from err
     return adapter.eval()
 
 
@@ -100,7 +102,7 @@ def load_checkpoint(
         optimizer.load_state_dict({"state": state, "param_groups": groups})
         return Progress(**json.loads(metadata["progress"]))
     except (KeyError, TypeError, RuntimeError) as err:
-        raise BundleError(f"{path}: not a checkpoint of this run ({err})") from err
+        raise BundleError(f"{path}: not a checkpoint of this run ({one_line(err)})") from err
 
 
 def refuse_other_run(folder: Path, config: dict[str, Any]) -> None:
@@ -149,7 +151,9 @@ def _save(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> N
         with replacing(path) as temporary:
             save_file({n: t.contiguous().cpu() for n, t in tensors.items()}, temporary, metadata)
     except (OSError, SafetensorError) as err:
-        raise ListenEdgeError(f"{path}: cannot be written ({err}); free some space") from err
+        raise ListenEdgeError(
+            f"{path}: cannot be written ({one_line(err)}); free some space"
+        ) from err
 
 
 def _load(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -158,4 +162,4 @@ def _load(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             names = file.keys()
             return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
     except (OSError, SafetensorError) as err:
-        raise BundleError(f"{path}: missing or damaged ({err}); train again") from err
+        raise BundleError(f"{path}: missing or damaged ({one_line(err)}); train again") from err

@@ -20,7 +20,7 @@ import numpy as np
 
 from listen_edge import __version__
 from listen_edge.audio import level_dbfs
-from listen_edge.errors import BackendError, ListenEdgeError, MissingExtraError
+from listen_edge.errors import BackendError, ListenEdgeError, MissingExtraError, one_line
 from listen_edge.runtime.measure.memory import proc_mb
 from listen_edge.runtime.score import CLIPPED_SHARE, is_clipped
 from listen_edge.runtime.sources import Block, Source
@@ -298,7 +298,7 @@ def _attempt(name: str, check: Callable[[], Check]) -> Check:
 
 def _problem(name: str, err: ListenEdgeError) -> Check:
     """Split an error's sentence into what was found and its remedy, as our errors are worded."""
-    found, _, remedy = " ".join(str(err).split()).rpartition("; ")
+    found, _, remedy = one_line(err, None).rpartition("; ")
     if not found:
         found, remedy = remedy, _REMEDIES.get(name, "`listen-edge -v doctor` logs more")
     return Check(name, "problem", found, remedy)
