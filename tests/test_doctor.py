@@ -17,9 +17,11 @@ from click.testing import CliRunner
 
 from listen_edge.cli.doctor import doctor as command
 from listen_edge.errors import AudioError
-from listen_edge.runtime import backends, doctor, encoder, memory, pace, verify
+from listen_edge.runtime import backends, encoder, verify
 from listen_edge.runtime import engine as engines
 from listen_edge.runtime.engine import Engine
+from listen_edge.runtime.listening import pace
+from listen_edge.runtime.measure import doctor, memory
 from listen_edge.runtime.measure.doctor import Check
 from listen_edge.runtime.sources import Block
 
