@@ -25,7 +25,8 @@ from listen_edge.question import parse_concept
 from listen_edge.runtime.encoder import EncoderSession, available_backends
 from listen_edge.runtime.llama.requantize import answering_gguf, prefix_state
 from listen_edge.runtime.llama.session import LlamaSession, gpu_is_supported
-from listen_edge.runtime.score import Thresholds, is_clipped, is_silent, judge
+from listen_edge.runtime.score import is_clipped, is_silent, judge
+from listen_edge.runtime.thresholds import Thresholds
 from listen_edge.runtime.verify import compare_examples
 
 logger = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 from listen_edge.audio import read_audio
 from listen_edge.cli.root import cli, main
 from listen_edge.runtime.listening.trigger import TriggerConfig
-from listen_edge.runtime.score import Thresholds
+from listen_edge.runtime.thresholds import Thresholds
 
 RATE = 16_000
 

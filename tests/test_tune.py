@@ -23,7 +23,7 @@ from listen_edge.runtime.measure.tune import (
     positive_traces,
     tune_thresholds,
 )
-from listen_edge.runtime.score import Thresholds
+from listen_edge.runtime.thresholds import Thresholds
 from tests.streams import RATE, LevelEngine
 
 CONFIG = ListenConfig(

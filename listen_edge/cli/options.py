@@ -58,7 +58,7 @@ def load_engine(
     """Load a bundle; on and off override its thresholds, and those of one swapped in later."""
     from listen_edge.bundle.opening import open_bundle
     from listen_edge.runtime.engine import Engine
-    from listen_edge.runtime.score import Thresholds
+    from listen_edge.runtime.thresholds import Thresholds
 
     opened = open_bundle(bundle)
     shipped, thresholds = opened.manifest, None

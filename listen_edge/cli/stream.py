@@ -207,7 +207,7 @@ def _listen_config(
     from listen_edge.runtime.listening.listener import ListenConfig
     from listen_edge.runtime.listening.liveness import LivenessConfig
     from listen_edge.runtime.listening.trigger import TriggerConfig
-    from listen_edge.runtime.score import Thresholds
+    from listen_edge.runtime.thresholds import Thresholds
 
     trigger = TriggerConfig(Thresholds(on, off), confirm, end_after, cooldown, long_event)
     if hop is not None:
@@ -228,7 +228,7 @@ def _with_thresholds(config: ListenConfig, path: Path | None, engine: Engine) ->
     from dataclasses import replace
 
     from listen_edge.bundle.thresholds import read_thresholds
-    from listen_edge.runtime.score import Thresholds
+    from listen_edge.runtime.thresholds import Thresholds
 
     tuned = read_thresholds(path)
     tuned.check_use(engine.bundle.id, config.hop_s or engine.hop_s, config.trigger.confirm)

@@ -23,9 +23,9 @@ from listen_edge.question import parse_concept
 from listen_edge.runtime.engine import Engine
 from listen_edge.runtime.listening.listener import ListenConfig, Listener
 from listen_edge.runtime.listening.trigger import Trigger
-from listen_edge.runtime.score import Thresholds
 from listen_edge.runtime.sources import Source
 from listen_edge.runtime.sources.file import FolderSource, SamplesSource
+from listen_edge.runtime.thresholds import Thresholds
 
 LEAD_S, TAIL_S = 6.0, 8.0  # of background around a mixed-in recording
 _MAX_CLIP_S = 10.0
