@@ -13,6 +13,8 @@ from click.testing import CliRunner
 
 from listen_edge.cli.commands import COMMANDS
 from listen_edge.cli.root import cli
+from listen_edge.runtime.listening.liveness import LivenessConfig
+from listen_edge.runtime.listening.trigger import TriggerConfig
 from listen_edge.runtime.measure.mixing import Mixing
 
 _HEAVY = ("numpy", "onnxruntime", "llama_cpp", "torch", "soundfile", "rich")
@@ -58,7 +60,7 @@ def test_the_list_of_commands_says_what_they_say_themselves() -> None:
     [
         (["--help"], set()),
         (["ask", "--help"], {"ask"}),
-        (["mic", "--help"], {"stream", "stopping"}),
+        (["mic", "--help"], {"stream", "listen_options", "stopping"}),
         (["tune", "--help"], {"tune", "operations"}),
         (["bench", "--help"], {"bench", "operations"}),
         (["train", "--help"], {"train"}),
@@ -85,6 +87,21 @@ def _shown_defaults(*path: str) -> dict[str, str]:
         names.split()[0]: said.partition("[default: ")[2].rstrip("]")
         for names, said in filter(None, records)
     }
+
+
+@pytest.mark.parametrize("command", ["mic", "replay"])
+def test_the_help_shows_the_listeners_own_defaults(command: str) -> None:
+    trigger, (k, n) = TriggerConfig(), TriggerConfig.confirm
+    wanted = {
+        "--on": f"{trigger.thresholds.on}",
+        "--off": f"{trigger.thresholds.off}",
+        "--confirm": f"{k}/{n}",
+        "--end-after": f"{trigger.end_after_s}",
+        "--cooldown": f"{trigger.cooldown_s}",
+        "--long-event": f"{trigger.long_event_s}",
+        "--stall-timeout": f"{LivenessConfig().silent_after_s}",
+    }
+    assert wanted.items() <= _shown_defaults(command).items()
 
 
 @pytest.mark.parametrize("command", [["tune"], ["bench", "stream"]], ids=" ".join)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import click
 
 from listen_edge.errors import ListenEdgeError
+from listen_edge.runtime.listening.trigger import TriggerConfig
+from listen_edge.runtime.thresholds import Thresholds
 
 if TYPE_CHECKING:
     from listen_edge.runtime.engine import Engine
@@ -52,7 +54,7 @@ def _parse_confirm(context: click.Context, option: click.Parameter, value: str) 
 confirm_option = click.option(
     "--confirm",
     metavar="K/N",
-    default="3/4",
+    default="{}/{}".format(*TriggerConfig.confirm),
     callback=_parse_confirm,
     help="An event begins when K of the last N windows reach the threshold.",
 )
@@ -82,7 +84,6 @@ def load_engine(
     """Load a bundle; on and off override its thresholds, and those of one swapped in later."""
     from listen_edge.bundle.opening import open_bundle
     from listen_edge.runtime.engine import Engine
-    from listen_edge.runtime.thresholds import Thresholds
 
     opened = open_bundle(bundle)
     shipped, thresholds = opened.manifest, None
