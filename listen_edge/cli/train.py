@@ -4,23 +4,19 @@ from __future__ import annotations
 
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from listen_edge.cli.options import PATH, json_object, together
 from listen_edge.errors import ListenEdgeError
+from listen_edge.train.config import PRESETS, TrainConfig
 
-if TYPE_CHECKING:
-    from listen_edge.train.config import TrainConfig
-
-_PRESETS = ["tiny", "listen-8b"]
 _MORE_HELP = "Further fields of TrainConfig as JSON, e.g. '{\"lr\": 3e-4}'."
-
 
 # What describes a training run.
 run_options = together(
-    click.option("--preset", type=click.Choice(_PRESETS), default="tiny"),
+    click.option("--preset", type=click.Choice([*PRESETS]), default="tiny"),
     click.option("--whisper", help="openai-whisper name or file, or a folder."),
     click.option("--llm", help="GGUF file that ships, or a transformers folder or name."),
     click.option("--vocabulary", help="GGUF with the LLM's tokeniser.  [default: --llm]"),
@@ -31,7 +27,7 @@ run_options = together(
     click.option("--steps", type=click.IntRange(1), help="Steps through the LLM."),
     click.option("--device", type=click.Choice(["cpu", "cuda"])),
     click.option("--dtype", type=click.Choice(["float32", "bfloat16"]), help="Of the LLM."),
-    click.option("--threads", type=click.IntRange(1, 256), default=2),
+    click.option("--threads", type=click.IntRange(1, 256), default=TrainConfig.threads),
     click.option("--config", "more", default="{}", help=_MORE_HELP),
 )
 
@@ -39,8 +35,10 @@ run_options = together(
 @click.command()
 @run_options
 @click.option("--objective", "objectives", multiple=True, help="positive, ..., yes_no; repeatable.")
-@click.option("--hold-out", "held_out", multiple=True, default=["fold4"], help="For the AUROC.")
-@click.option("--seed", type=int, default=0)
+@click.option(
+    "--hold-out", "held_out", multiple=True, default=TrainConfig.held_out, help="For the AUROC."
+)
+@click.option("--seed", type=int, default=TrainConfig.seed)
 @click.option("--out", required=True, type=PATH, help="Folder of the run; holds it: go on.")
 def train(preset: str, out: Path, more: str, **options: Any) -> None:
     """Train an adapter: warm start, then texts and questions through the frozen LLM.
@@ -68,8 +66,6 @@ def report(runs: tuple[Path, ...], out: Path) -> None:
 
 def train_config(preset: str, more: str, options: dict[str, Any]) -> TrainConfig:
     """Return the run that a preset, the options given and --config describe."""
-    from listen_edge.train.config import PRESETS, TrainConfig
-
     described = json_object("--config", more)
     further = {k: tuple(v) if isinstance(v, list) else v for k, v in described.items()}
     unknown = sorted(set(further) - {field.name for field in fields(TrainConfig)})
