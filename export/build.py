@@ -35,7 +35,7 @@ from listen_edge.prompt import Prompt
 from listen_edge.runtime.engine import Engine
 from listen_edge.runtime.llama.gguf_file import Vocabulary
 from listen_edge.runtime.llama.requantize import runnable_gguf
-from listen_edge.runtime.score import Thresholds
+from listen_edge.runtime.thresholds import Thresholds
 from listen_edge.train.adapter import Adapter
 from listen_edge.train.backbones import WhisperTaps, load_whisper_encoder
 from listen_edge.train.checkpoint import CONFIG_FILE, TRAINED_FILE, load_adapter

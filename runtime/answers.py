@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from listen_edge.bundle.opening import Bundle
 from listen_edge.lines.answer import Answer, Reason
 from listen_edge.question import parse_concept
-from listen_edge.runtime.score import Thresholds, judge
+from listen_edge.runtime.score import judge
+from listen_edge.runtime.thresholds import Thresholds
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,8 @@ from listen_edge.runtime.llama.prefix import prefix_state
 from listen_edge.runtime.llama.requantize import answering_gguf
 from listen_edge.runtime.llama.session import LlamaSession
 from listen_edge.runtime.priors import Priors
-from listen_edge.runtime.score import Thresholds, is_clipped, is_silent
+from listen_edge.runtime.score import is_clipped, is_silent
+from listen_edge.runtime.thresholds import Thresholds
 from listen_edge.runtime.verify import compare_examples
 
 

@@ -2,32 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from listen_edge.audio import level_dbfs
-from listen_edge.errors import ListenEdgeError
 from listen_edge.lines.answer import Reason, State
+from listen_edge.runtime.thresholds import Thresholds
 
 CLIPPED_SHARE = 0.05  # of samples at full scale, above which an absence cannot be trusted
 _FULL_SCALE = 0.999
 _GATE_PIECE = 1600  # samples, 0.1 s
-
-
-@dataclass(frozen=True)
-class Thresholds:
-    """Presence from which a sound is present (on), and below which it is absent (off)."""
-
-    on: float = 0.7
-    off: float = 0.55
-
-    def __post_init__(self) -> None:
-        if not 0 < self.off <= self.on < 1:
-            raise ListenEdgeError(
-                f"thresholds on {self.on}, off {self.off}: expected 0 < off <= on < 1"
-            )
 
 
 def is_silent(samples: NDArray[np.float32]) -> bool:

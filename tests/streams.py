@@ -10,8 +10,9 @@ import numpy as np
 
 from listen_edge.errors import AudioError
 from listen_edge.lines.answer import Answer, Reason
-from listen_edge.runtime.score import Thresholds, judge
+from listen_edge.runtime.score import judge
 from listen_edge.runtime.sources import Block, EndOfStream
+from listen_edge.runtime.thresholds import Thresholds
 
 RATE = 16_000
 

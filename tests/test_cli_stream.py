@@ -7,7 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import click
 import numpy as np
 import pytest
 import soundfile
@@ -15,8 +14,6 @@ from click.testing import CliRunner, Result
 
 from listen_edge.audio import read_audio
 from listen_edge.cli.root import cli, main
-from listen_edge.runtime.listening.trigger import TriggerConfig
-from listen_edge.runtime.score import Thresholds
 
 RATE = 16_000
 
@@ -44,21 +41,6 @@ def shell(*arguments: str, stdin: bytes = b"", script: str = '"$@"') -> subproce
         capture_output=True,
         timeout=120,
         check=False,
-    )
-
-
-@pytest.mark.parametrize("command", ["mic", "replay"])
-def test_the_options_default_to_the_listeners_own(command: str) -> None:
-    found = cli.get_command(click.Context(cli), command)
-    assert found is not None
-    default = {option.name: option.default for option in found.params}
-    k, _, n = str(default["confirm"]).partition("/")
-    assert TriggerConfig() == TriggerConfig(
-        thresholds=Thresholds(default["on"], default["off"]),
-        confirm=(int(k), int(n)),
-        end_after_s=default["end_after"],
-        cooldown_s=default["cooldown"],
-        long_event_s=default["long_event"],
     )
 
 

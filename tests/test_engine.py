@@ -11,7 +11,8 @@ import listen_edge
 from listen_edge.audio import read_audio
 from listen_edge.errors import AudioError, BackendError, ListenEdgeError, QuestionError
 from listen_edge.runtime.engine import Engine
-from listen_edge.runtime.score import Thresholds, is_clipped, judge
+from listen_edge.runtime.score import is_clipped, judge
+from listen_edge.runtime.thresholds import Thresholds
 
 QUESTIONS = ["siren?", "dog barking?", "crying baby?", "glass breaking?"]
 

@@ -21,9 +21,9 @@ from listen_edge.runtime.engine import Engine
 from listen_edge.runtime.listening.listener import Line, ListenConfig, Listener, listen
 from listen_edge.runtime.listening.liveness import LivenessConfig
 from listen_edge.runtime.listening.trigger import TriggerConfig
-from listen_edge.runtime.score import Thresholds
 from listen_edge.runtime.sources import Block
 from listen_edge.runtime.sources.file import FileSource
+from listen_edge.runtime.thresholds import Thresholds
 from tests.streams import RATE, LevelEngine, ScriptedSource, tone
 
 TRIGGER = TriggerConfig(

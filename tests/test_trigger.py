@@ -6,7 +6,7 @@ import pytest
 
 from listen_edge.errors import ListenEdgeError
 from listen_edge.runtime.listening.trigger import Change, Trigger, TriggerConfig
-from listen_edge.runtime.score import Thresholds
+from listen_edge.runtime.thresholds import Thresholds
 
 LOUD, FAINT, QUIET = 0.9, 0.6, 0.1  # at or above on; between off and on; below off
 CONFIG = TriggerConfig(confirm=(2, 3), end_after_s=3.0, cooldown_s=5.0, long_event_s=20.0)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,10 @@ from listen_edge.cli.root import cli
 from listen_edge.errors import AudioError, ListenEdgeError
 from listen_edge.runtime.listening.listener import ListenConfig
 from listen_edge.runtime.listening.trigger import TriggerConfig
+from listen_edge.runtime.measure.mixing import Mixing
 from listen_edge.runtime.measure.tune import (
+    TARGETS,
+    Operation,
     Trace,
     mix,
     negative_traces,
@@ -23,7 +28,7 @@ from listen_edge.runtime.measure.tune import (
     positive_traces,
     tune_thresholds,
 )
-from listen_edge.runtime.score import Thresholds
+from listen_edge.runtime.thresholds import Thresholds
 from tests.streams import RATE, LevelEngine
 
 CONFIG = ListenConfig(
@@ -120,9 +125,7 @@ def test_positives_lie_in_folders_named_like_their_question(material: Path) -> N
             material / "positives",
             material / "negatives",
             CONFIG,
-            snr_db=(30.0, 30.0),
-            n_mixtures=2,
-            seed=0,
+            Mixing(snr_db=(30.0, 30.0), n_mixtures=2),
         )
 
     traces = traces_of("siren", "dog")
@@ -184,3 +187,38 @@ def test_tune_writes_what_mic_reads(tmp_path: Path, tiny_folder: Path) -> None:
     assert tuned.by_concept["siren"][0] >= 0.5
     written = json.loads(out.read_text())["questions"]["siren"]
     assert written["false_alarms"] == 0 and written["recall"] in (0.0, 1.0)
+
+
+def test_bench_stream_gives_what_it_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The measuring itself takes minutes; what it is asked for, and what is made of it, do not."""
+    given: dict[str, object] = {}
+    operation = Operation(Thresholds(0.9, 0.8), 1, 2.0, math.nan, ())
+
+    def stream(engine: object, questions: object, *, minutes: float, seed: int) -> dict[str, float]:
+        given.update(minutes=minutes, seed=seed)
+        return {"compute_per_audio_second_s": 0.25}
+
+    def operations(
+        engine: object, concepts: tuple[str, ...], *others: object, per_hour: float, **_: object
+    ) -> tuple[dict[str, Operation], dict[str, Operation]]:
+        negatives, positives, _config, mixing = others
+        given.update(negatives=negatives, positives=positives, mixing=mixing, per_hour=per_hour)
+        return dict.fromkeys(concepts, operation), {"siren": operation}
+
+    monkeypatch.setattr("listen_edge.cli.bench.load_engine", lambda **_: nullcontext())
+    monkeypatch.setattr("listen_edge.runtime.measure.stream.measure_stream", stream)
+    monkeypatch.setattr("listen_edge.runtime.measure.tune.measure_operations", operations)
+    arguments = ["bench", "stream", "--minutes", "1", "--soak-minutes", "0", "--format", "json"]
+    arguments += ["--negatives", str(tmp_path), "--seed", "3", "--snr", "5", "6", "--mixtures", "2"]
+    result = CliRunner().invoke(cli, arguments, catch_exceptions=False)
+    assert given == {
+        "minutes": 1.0, "seed": 3, "negatives": tmp_path, "positives": None,
+        "mixing": Mixing((5.0, 6.0), 2, 3), "per_hour": 0.5,
+    }  # fmt: skip
+    figures = json.loads(result.stdout)
+    assert figures["compute_per_audio_second_s"] == 0.25
+    assert figures["worst_false_alarms_per_hour"] == 0.5
+    assert set(figures["questions"]["default"]) == {*TARGETS}
+    assert figures["questions"]["tuned"] == {"siren": operation.to_json()}

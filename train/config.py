@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
 from listen_edge.errors import ListenEdgeError
 
 TEXT_KINDS = ("positive", "negative", "combined")
@@ -140,7 +138,7 @@ class TrainConfig:
             )
         if self.dtype not in ("float32", "bfloat16"):
             raise ListenEdgeError(f"dtype {self.dtype!r}, expected float32 or bfloat16")
-        if self.device == "cuda" and not torch.cuda.is_available():
+        if self.device == "cuda" and not _has_gpu():
             raise ListenEdgeError("device cuda was asked for and torch finds no GPU; use cpu")
         if self.vocabulary is None and not self.llm.endswith(".gguf"):
             raise ListenEdgeError("llm is no GGUF: name its GGUF as vocabulary, for the tokeniser")
@@ -148,3 +146,9 @@ class TrainConfig:
     @property
     def text_kinds(self) -> tuple[str, ...]:
         return tuple(kind for kind in self.objectives if kind in TEXT_KINDS)
+
+
+def _has_gpu() -> bool:
+    import torch  # not at the top: the command line reads presets and defaults for its help
+
+    return torch.cuda.is_available()

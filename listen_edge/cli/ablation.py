@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from listen_edge.cli.train import PATH, run_options, train_config
+from listen_edge.cli.options import PATH
+from listen_edge.cli.train import run_options, train_config
 
 # One class of each super-category, none of them confusable with many others.
 _HELD_OUT_CLASSES = ("frog", "church bells", "footsteps", "glass breaking", "brushing teeth")

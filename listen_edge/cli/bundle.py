@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 
 import click
 
+from listen_edge.cli.options import PATH
 from listen_edge.errors import BundleError, ListenEdgeError
 
-FILE = click.Path(path_type=Path)
 _HUB = "hf:"
 
 
@@ -31,7 +31,7 @@ def info(bundle: str) -> None:
 
 @bundle_group.command()
 @click.argument("bundle", default="tiny")
-@click.option("--key", type=FILE, help="Public key (PEM) that must have signed it.")
+@click.option("--key", type=PATH, help="Public key (PEM) that must have signed it.")
 @click.option("--run", is_flag=True, help="Also answer the bundle's examples on this device.")
 @click.option("--threads", type=click.IntRange(1, 256), help="CPU threads.  [default: all cores]")
 def verify(bundle: str, key: Path | None, run: bool, threads: int | None) -> None:
@@ -56,9 +56,9 @@ def verify(bundle: str, key: Path | None, run: bool, threads: int | None) -> Non
 
 @bundle_group.command()
 @click.argument("bundle", default="tiny")
-@click.option("--out", type=FILE, required=True, help="The tar file.")
+@click.option("--out", type=PATH, required=True, help="The tar file.")
 @click.option("--llm", is_flag=True, help="Put the LLM in, for devices without its package.")
-@click.option("--sign", "key", type=FILE, help="Private key (PEM) to sign the manifest with.")
+@click.option("--sign", "key", type=PATH, help="Private key (PEM) to sign the manifest with.")
 def pack(bundle: str, out: Path, llm: bool, key: Path | None) -> None:
     """Write a bundle as one file: the same bundle, the same bytes. Prints its SHA-256."""
     from listen_edge.bundle.archive import pack_bundle
@@ -75,9 +75,9 @@ def pack(bundle: str, out: Path, llm: bool, key: Path | None) -> None:
 
 @bundle_group.command()
 @click.argument("source")
-@click.option("--out", type=FILE, help="Folder of the bundle.  [default: in the user's cache]")
+@click.option("--out", type=PATH, help="Folder of the bundle.  [default: in the user's cache]")
 @click.option("--sha256", help="Of the packed file, as pack printed it.")
-@click.option("--key", type=FILE, help="Public key (PEM) that must have signed it.")
+@click.option("--key", type=PATH, help="Public key (PEM) that must have signed it.")
 def pull(source: str, out: Path | None, sha256: str | None, key: Path | None) -> None:
     """Get a packed bundle from a URL, or a folder of one from a hub (hf:OWNER/NAME[@REVISION]).
 

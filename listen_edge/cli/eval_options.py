@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from listen_edge.cli.options import Command, engine_options, load_engine
+from listen_edge.cli.options import engine_options, load_engine, together
 
 if TYPE_CHECKING:
     from listen_edge.evaluation.questions import Question, Reply
@@ -30,12 +30,14 @@ missing_option = click.option(
 )
 
 
-def bundle_options(command: Command) -> Command:
-    """Add the options of a benchmark that asks a bundle."""
-    write = click.option(
+# Of a benchmark that asks a bundle.
+bundle_options = together(
+    click.option(
         "--write", type=FILE, metavar="FILE.tsv", help="Write the questions, and ask nothing."
-    )
-    return write(format_option(engine_options(command)))
+    ),
+    format_option,
+    engine_options,
+)
 
 
 def progress(total: int) -> AbstractContextManager[Callable[[], None]]:

@@ -2,15 +2,46 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import click
+
+from listen_edge.errors import ListenEdgeError
+from listen_edge.runtime.listening.trigger import TriggerConfig
+from listen_edge.runtime.thresholds import Thresholds
 
 if TYPE_CHECKING:
     from listen_edge.runtime.engine import Engine
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+PATH = click.Path(path_type=Path)
+READABLE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+class Decorator(Protocol):
+    """Adds options to a command."""
+
+    def __call__(self, command: Command, /) -> Command: ...
+
+
+def together(*options: Decorator) -> Decorator:
+    """Return one decorator that adds these options; --help shows them in this order."""
+
+    def add(command: Command, /) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+question_option = click.option(
+    "--ask", "questions", multiple=True, required=True, help="A question; repeatable."
+)
 
 
 def _parse_confirm(context: click.Context, option: click.Parameter, value: str) -> tuple[int, int]:
@@ -23,29 +54,24 @@ def _parse_confirm(context: click.Context, option: click.Parameter, value: str) 
 confirm_option = click.option(
     "--confirm",
     metavar="K/N",
-    default="3/4",
+    default="{}/{}".format(*TriggerConfig.confirm),
     callback=_parse_confirm,
     help="An event begins when K of the last N windows reach the threshold.",
 )
 
-
-def engine_options(command: Command) -> Command:
-    """Add the options of every command that loads an engine."""
-    options = (
-        click.option("--bundle", default="tiny", help="Embedded bundle's name, or a folder."),
-        click.option(
-            "--backend",
-            type=click.Choice(["auto", "cpu", "cuda", "tensorrt"]),
-            default="auto",
-            help="Compute backend; auto takes the fastest that is available.",
-        ),
-        click.option(
-            "--threads", type=click.IntRange(1, 256), help="CPU threads.  [default: all cores]"
-        ),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
+# Of every command that loads an engine.
+engine_options = together(
+    click.option("--bundle", default="tiny", help="Embedded bundle's name, or a folder."),
+    click.option(
+        "--backend",
+        type=click.Choice(["auto", "cpu", "cuda", "tensorrt"]),
+        default="auto",
+        help="Compute backend; auto takes the fastest that is available.",
+    ),
+    click.option(
+        "--threads", type=click.IntRange(1, 256), help="CPU threads.  [default: all cores]"
+    ),
+)
 
 
 def load_engine(
@@ -58,7 +84,6 @@ def load_engine(
     """Load a bundle; on and off override its thresholds, and those of one swapped in later."""
     from listen_edge.bundle.opening import open_bundle
     from listen_edge.runtime.engine import Engine
-    from listen_edge.runtime.score import Thresholds
 
     opened = open_bundle(bundle)
     shipped, thresholds = opened.manifest, None
@@ -68,3 +93,14 @@ def load_engine(
             shipped.off_threshold if off is None else off,
         )
     return Engine(opened, backend=backend, n_threads=threads, thresholds=thresholds)
+
+
+def json_object(option: str, text: str) -> dict[str, Any]:
+    """Return the object that an option's JSON holds."""
+    try:
+        parsed = json.loads(text)
+    except ValueError as err:
+        raise ListenEdgeError(f"{option}: not JSON ({err})") from err
+    if not isinstance(parsed, dict):
+        raise ListenEdgeError(f"{option}: expected a JSON object")
+    return parsed

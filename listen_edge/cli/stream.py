@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from listen_edge.cli.options import Command, confirm_option, engine_options, load_engine
+from listen_edge.cli.listen_options import listen_config, listen_options, with_tuned_thresholds
+from listen_edge.cli.options import load_engine
 from listen_edge.cli.stopping import StopSignals
 from listen_edge.errors import ListenEdgeError
 from listen_edge.lines.error import ErrorLine
@@ -21,71 +22,8 @@ if TYPE_CHECKING:
     from listen_edge.lines.answer import Answer
     from listen_edge.lines.event import Event
     from listen_edge.lines.health import Health
-    from listen_edge.runtime.engine import Engine
-    from listen_edge.runtime.listening.listener import ListenConfig, Listener
+    from listen_edge.runtime.listening.listener import Listener
     from listen_edge.runtime.sources import Source
-
-
-def _pcm_options(command: Command) -> Command:
-    """Add what raw PCM on stdin does not say itself."""
-    options = (
-        click.option("--rate", type=int, default=16_000, help="Hz, of raw PCM on stdin."),
-        click.option("--channels", type=click.IntRange(1, 64), default=1, help="Of stdin."),
-        click.option(
-            "--pcm", type=click.Choice(["s16le", "f32le"]), default="s16le", help="Of stdin."
-        ),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-def _listen_options(command: Command) -> Command:
-    """Add the options of mic and replay."""
-    options = (
-        click.option(
-            "--ask", "questions", multiple=True, required=True, help="A question; repeatable."
-        ),
-        click.option("--on", type=float, default=0.99, help="Presence that begins an event."),
-        click.option("--off", type=float, default=0.9, help="Presence that keeps it going."),
-        click.option("--hop", type=float, help="Seconds between windows.  [default: the bundle's]"),
-        confirm_option,
-        click.option(
-            "--end-after", type=float, default=5.0, help="Seconds below --off that end an event."
-        ),
-        click.option(
-            "--cooldown", type=float, default=15.0, help="Seconds without a new event after one."
-        ),
-        click.option(
-            "--long-event",
-            type=float,
-            default=120.0,
-            help="Seconds after which an event is stationary: a notice, no new alarms.",
-        ),
-        click.option(
-            "--gate",
-            type=click.FloatRange(-120, 0),
-            help="dBFS below which a window is absent without asking.  [default: no gate]",
-        ),
-        click.option(
-            "--thresholds",
-            "thresholds_path",
-            type=click.Path(dir_okay=False, path_type=Path),
-            help="File of `listen-edge tune`.",
-        ),
-        click.option(
-            "--save-clips",
-            type=click.Path(file_okay=False, path_type=Path),
-            help="Keep the sound of events here, 5 s before and after.  [default: nothing is kept]",
-        ),
-        click.option(
-            "--stall-timeout", type=float, default=30.0, help="Seconds without audio that alarm."
-        ),
-        click.option("--format", "form", type=click.Choice(["text", "jsonl"]), default="text"),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return engine_options(_pcm_options(command))
 
 
 @click.command()
@@ -93,7 +31,7 @@ def _listen_options(command: Command) -> Command:
 @click.option("--url", help="Listen to what ffmpeg plays from here, such as a camera's RTSP.")
 @click.option("--stdin", "is_stdin", is_flag=True, help="Listen to raw PCM on standard input.")
 @click.option("--wait-for-device", is_flag=True, help="A device that is not there yet is no error.")
-@_listen_options
+@listen_options
 def mic(
     device: str | None,
     url: str | None,
@@ -129,7 +67,7 @@ def mic(
 @click.option(
     "--realtime", is_flag=True, help="At the pace of a microphone, not as fast as can be."
 )
-@_listen_options
+@listen_options
 def replay(
     recordings: tuple[Path, ...], realtime: bool, rate: int, channels: int, pcm: str, **options: Any
 ) -> int:
@@ -170,14 +108,13 @@ def _run(
         parse_concept(question)  # a bad question fails before anything is loaded
     with StopSignals() as signals:
         try:
-            config = _listen_config(**options)
+            config = listen_config(**options)
             sources = [opener() for opener in openers]
-            from listen_edge.runtime.listening.listener import (
-                Listener,  # loads llama.cpp, which takes long
-            )
+            # Loads llama.cpp, which takes long.
+            from listen_edge.runtime.listening.listener import Listener
 
             with load_engine(bundle, backend, threads) as engine:
-                config = _with_thresholds(config, options["thresholds_path"], engine)
+                config = with_tuned_thresholds(config, options["thresholds_path"], engine)
                 for source in sources:
                     if signals.exit_code is None:
                         listener = Listener(engine, source, questions, config)
@@ -188,53 +125,6 @@ def _run(
                 click.echo(ErrorLine(str(err)).to_json_line())
             raise
         return signals.exit_code or 0
-
-
-def _listen_config(
-    *,
-    on: float,
-    off: float,
-    hop: float | None,
-    confirm: tuple[int, int],
-    end_after: float,
-    cooldown: float,
-    long_event: float,
-    gate: float | None,
-    save_clips: Path | None,
-    stall_timeout: float,
-    waits_for_device: bool,
-    thresholds_path: Path | None,
-) -> ListenConfig:
-    from listen_edge.runtime.listening.listener import ListenConfig
-    from listen_edge.runtime.listening.liveness import LivenessConfig
-    from listen_edge.runtime.listening.trigger import TriggerConfig
-    from listen_edge.runtime.score import Thresholds
-
-    trigger = TriggerConfig(Thresholds(on, off), confirm, end_after, cooldown, long_event)
-    if hop is not None:
-        trigger.check_hop(hop)
-    return ListenConfig(
-        hop_s=hop,
-        trigger=trigger,
-        gate_dbfs=gate,
-        liveness=LivenessConfig(silent_after_s=stall_timeout),
-        waits_for_device=waits_for_device,
-        clips_dir=save_clips,
-    )
-
-
-def _with_thresholds(config: ListenConfig, path: Path | None, engine: Engine) -> ListenConfig:
-    if path is None:
-        return config
-    from dataclasses import replace
-
-    from listen_edge.bundle.thresholds import read_thresholds
-    from listen_edge.runtime.score import Thresholds
-
-    tuned = read_thresholds(path)
-    tuned.check_use(engine.bundle.id, config.hop_s or engine.hop_s, config.trigger.confirm)
-    thresholds = {concept: Thresholds(on, off) for concept, (on, off) in tuned.by_concept.items()}
-    return replace(config, thresholds=thresholds)
 
 
 def _show_all(listener: Listener, source: Source, form: str, signals: StopSignals) -> None:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from listen_edge.cli.options import PATH
 from listen_edge.errors import ListenEdgeError
 
 if TYPE_CHECKING:
     from listen_edge.train.texts.assignments import SynthesisConfig
     from listen_edge.train.texts.writers import Writer
 
-PATH = click.Path(path_type=Path)
 KINDS = ["positive", "negative", "combined", "yes_no", "synonym", "hypernym"]
 
 

@@ -31,9 +31,10 @@ from listen_edge.runtime.listening.pace import pace_remedy, window_seconds
 from listen_edge.runtime.listening.reception import Reception
 from listen_edge.runtime.listening.trigger import Trigger, TriggerConfig
 from listen_edge.runtime.listening.window import Feed, Window
-from listen_edge.runtime.score import Thresholds, is_below
+from listen_edge.runtime.score import is_below
 from listen_edge.runtime.sources import EndOfStream, Source
 from listen_edge.runtime.sources.choose import open_source
+from listen_edge.runtime.thresholds import Thresholds
 
 Line = Answer | Event | Health
 

@@ -21,7 +21,7 @@ from typing import Literal
 
 from listen_edge.errors import ListenEdgeError
 from listen_edge.lines.event import Ending, Phase
-from listen_edge.runtime.score import Thresholds
+from listen_edge.runtime.thresholds import Thresholds
 
 MAX_CONFIRM_WINDOWS = 60
 EVENT_THRESHOLDS = Thresholds(on=0.99, off=0.9)

@@ -23,9 +23,10 @@ from listen_edge.question import parse_concept
 from listen_edge.runtime.engine import Engine
 from listen_edge.runtime.listening.listener import ListenConfig, Listener
 from listen_edge.runtime.listening.trigger import Trigger
-from listen_edge.runtime.score import Thresholds
+from listen_edge.runtime.measure.mixing import Mixing
 from listen_edge.runtime.sources import Source
 from listen_edge.runtime.sources.file import FolderSource, SamplesSource
+from listen_edge.runtime.thresholds import Thresholds
 
 LEAD_S, TAIL_S = 6.0, 8.0  # of background around a mixed-in recording
 _MAX_CLIP_S = 10.0
@@ -94,11 +95,9 @@ def measure_operations(
     negatives: Path,
     positives: Path | None,
     config: ListenConfig,
+    mixing: Mixing,
     *,
     per_hour: float,
-    snr_db: tuple[float, float],
-    n_mixtures: int,
-    seed: int,
     on_window: Callable[[], None],
 ) -> tuple[dict[str, Operation], dict[str, Operation]]:
     """Return each concept's operation at the trigger's thresholds, and at tuned ones.
@@ -109,10 +108,7 @@ def measure_operations(
     absent = negative_traces(engine, concepts, negatives, config, on_window)
     present: dict[str, list[Trace]] = {concept: [] for concept in concepts}
     if positives is not None:
-        present = positive_traces(
-            engine, concepts, positives, negatives, config,
-            snr_db=snr_db, n_mixtures=n_mixtures, seed=seed, on_window=on_window,
-        )  # fmt: skip
+        present = positive_traces(engine, concepts, positives, negatives, config, mixing, on_window)
 
     def operations(thresholds: Mapping[str, Thresholds]) -> dict[str, Operation]:
         return {c: operate(absent[c], present[c], thresholds[c], config, hop_s) for c in thresholds}
@@ -162,10 +158,7 @@ def positive_traces(
     folder: Path,
     negatives: Path,
     config: ListenConfig,
-    *,
-    snr_db: tuple[float, float],
-    n_mixtures: int,
-    seed: int,
+    mixing: Mixing,
     on_window: Callable[[], None] = lambda: None,
 ) -> dict[str, list[Trace]]:
     """Return each concept's presence over its recordings, mixed into stretches of the negatives.
@@ -174,18 +167,18 @@ def positive_traces(
         folder: one sub-folder per concept, named like it; a single concept's recordings may lie in
             the folder itself.
         negatives: as for negative_traces.
-        snr_db: lowest and highest ratio of the recording to its background, drawn evenly.
-        n_mixtures: per recording.
+        mixing: see Mixing.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(mixing.seed)
     traces: dict[str, list[Trace]] = {concept: [] for concept in concepts}
     backgrounds = recordings_below(negatives)
     for concept in concepts:
         usable = [path for path in backgrounds if concept not in _names(path, negatives)]
         for path in _recordings_of(folder, concept, len(concepts)):
             sound = read_audio(path)[: round(_MAX_CLIP_S * SAMPLE_RATE)]
-            for _ in range(n_mixtures):
-                mixture, onset_s = mix(sound, _background(usable, len(sound), rng), snr_db, rng)
+            for _ in range(mixing.n_mixtures):
+                background = _background(usable, len(sound), rng)
+                mixture, onset_s = mix(sound, background, mixing.snr_db, rng)
                 source = SamplesSource(mixture, SAMPLE_RATE, name=path.name)
                 ends, rows = _listen(engine, source, [concept], config, on_window)
                 traces[concept].append(Trace(ends, rows[:, 0], onset_s))

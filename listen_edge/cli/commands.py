@@ -1,0 +1,70 @@
+"""Every command: where it is, and what `listen-edge --help` says of it."""
+
+from __future__ import annotations
+
+from listen_edge.cli.lazy_group import LazyCommand
+
+COMMANDS = {
+    "ablation": LazyCommand(
+        "listen_edge.cli.ablation:ablation",
+        "Train with positive text, + negative, + combined, + yes/no; same data, steps and seeds.",
+    ),
+    "alarms": LazyCommand(
+        "listen_edge.cli.alarms:alarms",
+        "Make alarms from their standards: OUT/audio/*.flac and OUT/meta.csv, at 16 kHz.",
+    ),
+    "ask": LazyCommand(
+        "listen_edge.cli.ask:ask",
+        "Answer questions about recordings, one line per file and question.",
+    ),
+    "bench": LazyCommand(
+        "listen_edge.cli.bench:bench",
+        "Time the stages with 1, 8 and 31 questions, start-up and peak memory.",
+    ),
+    "bundle": LazyCommand(
+        "listen_edge.cli.bundle:bundle_group",
+        "Look into bundles, verify them, pack them and get them from elsewhere.",
+    ),
+    "devices": LazyCommand(
+        "listen_edge.cli.stream:devices",
+        "List the audio input devices, with the rates that each accepts.",
+    ),
+    "doctor": LazyCommand(
+        "listen_edge.cli.doctor:doctor",
+        "Check this device, its microphone and a bundle; exit with 1 if there is a problem.",
+    ),
+    "eval": LazyCommand(
+        "listen_edge.cli.eval:eval_group",
+        "Measure a bundle's answers, or another system's, on benchmarks.",
+    ),
+    "export": LazyCommand(
+        "listen_edge.cli.export:export_group",
+        "Turn trained parts into what a device runs.",
+    ),
+    "mic": LazyCommand(
+        "listen_edge.cli.stream:mic",
+        "Listen to a microphone and tell what is heard, until stopped.",
+    ),
+    "replay": LazyCommand(
+        "listen_edge.cli.stream:replay",
+        "Listen to recordings as if they were played to a microphone: the same code, every window.",
+    ),
+    "report": LazyCommand(
+        "listen_edge.cli.train:report",
+        "Draw loss and held-out AUROC of training RUNS from their logs, and print where they "
+        "ended.",
+    ),
+    "synthesize": LazyCommand(
+        "listen_edge.cli.synthesize:synthesize",
+        "Write positive, negative and combined text and questions about recordings, as JSONL "
+        "shards.",
+    ),
+    "train": LazyCommand(
+        "listen_edge.cli.train:train",
+        "Train an adapter: warm start, then texts and questions through the frozen LLM.",
+    ),
+    "tune": LazyCommand(
+        "listen_edge.cli.tune:tune",
+        "Find each question's threshold for a wanted rate of false alarms, and what it then hears.",
+    ),
+}
