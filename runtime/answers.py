@@ -20,13 +20,11 @@ class Heard:
         margins: logit margin of each concept, in nats.
         priors: the same on blank audio.
         level_dbfs, encode_ms, answer_ms: as in the answers.
-        is_clipped: see is_clipped.
     """
 
     margins: dict[str, float]
     priors: dict[str, float]
     level_dbfs: float | None
-    is_clipped: bool
     encode_ms: float
     answer_ms: float
 
@@ -77,7 +75,6 @@ def heard_answers(
         doubt: what may have hidden a sound from this window.
     """
     calibration = bundle.manifest.calibration
-    doubt = doubt or ("clipped" if heard.is_clipped else None)
     answers = []
     for answer in unheard:
         margin, prior = heard.margins[answer.concept], heard.priors[answer.concept]
@@ -97,3 +94,13 @@ def heard_answers(
             )
         )
     return answers
+
+
+def summarize(answers: Sequence[Answer]) -> Answer:
+    """Return the answer about a recording out of one question's answers about its windows.
+
+    Present where a window is, with the highest presence; absent only where every window is; else
+    the unknown with the highest presence.
+    """
+    rank = {"present": 2, "unknown": 1, "absent": 0}
+    return max(answers, key=lambda answer: (rank[answer.state], answer.presence or -1.0))

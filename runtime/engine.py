@@ -15,18 +15,19 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from listen_edge.audio import level_dbfs, prepare
+from listen_edge.audio import at_16_khz, level_dbfs
+from listen_edge.audio.audibility import NARROW_RATE, audible, why_deaf, why_doubtful
+from listen_edge.audio.channels import separate
 from listen_edge.bundle.opening import Bundle, open_bundle
 from listen_edge.errors import BundleError
 from listen_edge.lines.answer import Answer, Reason
-from listen_edge.runtime.answers import Heard, heard_answers, unheard_answers
+from listen_edge.runtime.answers import Heard, heard_answers, summarize, unheard_answers
 from listen_edge.runtime.backends import choose_backend
 from listen_edge.runtime.encoder import EncoderSession
 from listen_edge.runtime.llama.prefix import prefix_state
 from listen_edge.runtime.llama.requantize import answering_gguf
 from listen_edge.runtime.llama.session import LlamaSession
 from listen_edge.runtime.priors import Priors
-from listen_edge.runtime.score import is_clipped, is_silent
 from listen_edge.runtime.thresholds import Thresholds
 from listen_edge.runtime.verify import compare_examples
 
@@ -78,44 +79,45 @@ class Engine:
 
     def ask(
         self,
-        samples: NDArray[np.floating],
-        questions: Sequence[str],
+        samples: NDArray[np.generic],
+        questions: Sequence[str] | str,
         *,
         sample_rate: int = 16_000,
         source: str = "samples",
     ) -> list[Answer]:
         """Answer each question about a recording of any length.
 
-        Of a recording longer than a window, windows are taken at the hop and the answer is the one
-        with the highest presence.
+        Of a recording longer than a window, windows are taken at the hop; see summarize.
 
         Args:
-            samples: shape (n_samples,) or (n_samples, n_channels), in [-1, 1].
-            questions: anybody's words, see parse_concept.
+            samples: shape (n_samples,) or (n_samples, n_channels), in [-1, 1], or integers.
+            questions: anybody's words, see parse_concept; one alone may be a string.
             sample_rate: of `samples`, in Hz.
             source: name to put into the answers.
 
         Raises:
-            AudioError: shorter than 0.1 s or not finite.
+            AudioError: shorter than 0.1 s, not finite or far beyond full scale.
             QuestionError: a question that names no sound.
         """
         windows = list(self.ask_windows(samples, questions, sample_rate=sample_rate, source=source))
-        return [max(answers, key=_strength) for answers in zip(*windows, strict=True)]
+        return [summarize(answers) for answers in zip(*windows, strict=True)]
 
     def ask_windows(
         self,
-        samples: NDArray[np.floating],
-        questions: Sequence[str],
+        samples: NDArray[np.generic],
+        questions: Sequence[str] | str,
         *,
         sample_rate: int = 16_000,
         source: str = "samples",
     ) -> Iterator[list[Answer]]:
         """Yield the answers of each window in turn; arguments and errors as for ask."""
-        mono = prepare(samples, sample_rate)
-        for start in self._window_starts(len(mono)):
-            window = mono[start : start + self._n_window]
+        asked = [questions] if isinstance(questions, str) else questions
+        channels = at_16_khz(samples, sample_rate)
+        doubt: Reason | None = "narrow_band" if sample_rate <= NARROW_RATE else None
+        for start in self._window_starts(len(channels)):
+            window = channels[start : start + self._n_window]
             start_s = start / self.sample_rate
-            yield self.answer_window(window, questions, start_s=start_s, source=source)
+            yield self.answer_window(window, asked, start_s=start_s, source=source, doubt=doubt)
 
     def answer_window(
         self,
@@ -129,7 +131,7 @@ class Engine:
         """Answer each question about one window.
 
         Args:
-            window: shape (n_samples,), mono at 16 kHz, at most window_s long.
+            window: shape (n_samples,) or (n_samples, n_channels), at 16 kHz, at most window_s long.
             questions: as for ask.
             start_s: where the window lies in its recording.
             source: name to put into the answers.
@@ -139,10 +141,15 @@ class Engine:
             QuestionError: a question that names no sound.
         """
         window_s = (start_s, start_s + len(window) / self.sample_rate)
-        unheard = self.unheard(questions, "silent_input", window_s=window_s, source=source)
-        if is_silent(window):
+        channels = window.reshape(len(window), -1)
+        deaf, level = why_deaf(channels), level_dbfs(channels)
+        unheard = self.unheard(
+            questions, deaf or "silent_input", window_s=window_s, source=source, level=level
+        )
+        if deaf is not None:
             return unheard
-        heard = self._listen(window, [answer.concept for answer in unheard])
+        heard = self._listen(channels, [answer.concept for answer in unheard])
+        doubt = doubt or why_doubtful(channels, self._n_window)
         return heard_answers(heard, unheard, self.bundle, self.thresholds, doubt)
 
     def unheard(
@@ -237,21 +244,25 @@ class Engine:
         hop = round(self.hop_s * self.sample_rate)
         return [*range(0, last, hop), last]
 
-    def _listen(self, window: NDArray[np.float32], concepts: Sequence[str]) -> Heard:
+    def _listen(self, channels: NDArray[np.float32], concepts: Sequence[str]) -> Heard:
+        """Ask about each signal that the channels need, at most two; the surer one counts."""
         unique = list(dict.fromkeys(concepts))  # two wordings of one question are decoded once
         priors = self.prior_margins(unique)
-        started = time.perf_counter()
-        prefix_embeddings = self.embed(window)
-        encoded = time.perf_counter()
-        margins = self.margins(prefix_embeddings, unique)
-        answered = time.perf_counter()
+        encode_s = answer_s = 0.0
+        margins = np.full(len(unique), -np.inf, np.float32)
+        for signal in audible(separate(channels)):
+            started = time.perf_counter()
+            prefix_embeddings = self.embed(signal)
+            encoded = time.perf_counter()
+            margins = np.maximum(margins, self.margins(prefix_embeddings, unique))
+            encode_s += encoded - started
+            answer_s += time.perf_counter() - encoded
         return Heard(
             margins=dict(zip(unique, margins.tolist(), strict=True)),
             priors=dict(zip(unique, priors.tolist(), strict=True)),
-            level_dbfs=level_dbfs(window),
-            is_clipped=is_clipped(window),
-            encode_ms=1000 * (encoded - started),
-            answer_ms=1000 * (answered - encoded),
+            level_dbfs=level_dbfs(channels),
+            encode_ms=1000 * encode_s,
+            answer_ms=1000 * answer_s,
         )
 
 
@@ -282,7 +293,3 @@ def _refuse_unlike(old: Bundle, new: Bundle) -> None:
             f"{new.id}: differs from {old.id} in {', '.join(unlike)}, not in its adapter alone; "
             "load it as another engine"
         )
-
-
-def _strength(answer: Answer) -> float:
-    return -1.0 if answer.presence is None else answer.presence

@@ -21,7 +21,7 @@ from tests.test_listener import TRIGGER
 
 def level(start_s: float, seconds: float) -> np.ndarray:
     """Samples whose value is their time in thousandths of full scale."""
-    return ((start_s + np.arange(round(seconds * RATE)) / RATE) / 1000).astype(np.float32)
+    return ((start_s + np.arange(round(seconds * RATE)) / RATE) / 1000).astype(np.float32)[:, None]
 
 
 def times_of(path: Path) -> tuple[float, float]:

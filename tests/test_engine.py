@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soxr
 
 import listen_edge
 from listen_edge.audio import read_audio
+from listen_edge.audio.audibility import is_clipped
 from listen_edge.errors import AudioError, BackendError, ListenEdgeError, QuestionError
+from listen_edge.lines.answer import Reason, State
+from listen_edge.runtime.answers import summarize
 from listen_edge.runtime.engine import Engine
-from listen_edge.runtime.score import is_clipped, judge
+from listen_edge.runtime.score import judge
 from listen_edge.runtime.thresholds import Thresholds
 
 QUESTIONS = ["siren?", "dog barking?", "crying baby?", "glass breaking?"]
@@ -91,7 +96,7 @@ def test_digital_silence_is_unknown_never_absent(engine: Engine) -> None:
 
 def test_overdriven_audio_is_never_absent(engine: Engine, clips: dict[str, np.ndarray]) -> None:
     overdriven = np.clip(1000 * clips["dog"], -1, 1)
-    assert is_clipped(overdriven)
+    assert is_clipped(overdriven[:, None])
     for answer in engine.ask(overdriven, QUESTIONS):
         assert answer.state != "absent"
 
@@ -113,6 +118,7 @@ def test_a_long_recording_is_answered_by_its_strongest_window(
 def test_a_short_recording_is_one_window(engine: Engine, clips: dict[str, np.ndarray]) -> None:
     (answer,) = engine.ask(clips["dog"][:16_000], ["dog?"])
     assert answer.window_s == (0.0, 1.0)
+    assert answer.state != "absent"
 
 
 def test_any_rate_and_channel_count_gives_the_same_answer(
@@ -124,6 +130,67 @@ def test_any_rate_and_channel_count_gives_the_same_answer(
     (doubled,) = engine.ask(np.repeat(samples, 2), ["siren?"], sample_rate=32_000)
     assert stereo.presence == mono.presence
     assert doubled.presence == pytest.approx(mono.presence, abs=0.1)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int16", "int32", "int64", "uint8", "float64"])
+def test_integers_are_scaled_by_their_type(
+    engine: Engine, clips: dict[str, np.ndarray], dtype: str
+) -> None:
+    (wanted,) = engine.ask(clips["siren"], ["siren?"])
+    if dtype.startswith("int"):
+        full_scale = -float(np.iinfo(dtype).min)
+        samples = np.round(np.clip(clips["siren"].astype(float), -1, 1) * (full_scale - 1)).astype(
+            dtype
+        )
+    elif dtype == "uint8":
+        samples = np.round(clips["siren"] * 127 + 128).astype(dtype)
+    else:
+        samples = clips["siren"].astype(dtype)
+    (answer,) = engine.ask(samples, ["siren?"])
+    assert answer.state == wanted.state == "present"
+    assert answer.level_dbfs == pytest.approx(wanted.level_dbfs, abs=0.3)
+
+
+def test_one_question_may_be_a_string(engine: Engine, clips: dict[str, np.ndarray]) -> None:
+    (answer,) = engine.ask(clips["siren"], "siren")
+    assert (answer.question, answer.state) == ("siren", "present")
+
+
+def test_no_channel_hides_a_sound(engine: Engine, clips: dict[str, np.ndarray]) -> None:
+    siren = 0.3 * clips["siren"]
+    noise = np.random.default_rng(0).normal(0, 0.1, (2, len(siren))).astype(np.float32)
+    hum = (0.3 * np.sin(2 * np.pi * 50 / 16_000 * np.arange(len(siren)))).astype(np.float32)
+    dead = np.zeros_like(siren)
+    mixes = {
+        "inverted": [siren, -siren],
+        "nearly inverted": [siren + 1e-3 * noise[0], -siren + 1e-3 * noise[1]],
+        "dead": [dead, siren],
+        "noise": [noise[0], siren],
+        "hum": [siren, hum],
+        "one live channel of six": [dead, dead, siren, dead, dead, dead],
+    }
+    for name, channels in mixes.items():
+        (answer,) = engine.ask(np.stack(channels, axis=1), ["siren?"])
+        assert answer.state == "present", name
+
+
+def test_what_cannot_be_heard_is_never_absent(engine: Engine, clips: dict[str, np.ndarray]) -> None:
+    siren = clips["siren"]
+    click = np.zeros_like(siren)
+    click[1000] = 0.9
+    unheard: dict[Reason, np.ndarray] = {
+        "silent_input": np.full_like(siren, 0.25),
+        "inaudible": np.round(siren * 10 ** (-80 / 20) * 32768) / 32768,
+        "too_short": siren[:1600],
+    }
+    for reason, samples in unheard.items():
+        for answer in engine.ask(samples, QUESTIONS):
+            assert (answer.state, answer.reason) == ("unknown", reason)
+    for answer in engine.ask(click, QUESTIONS):
+        assert answer.state == "unknown"
+    low = soxr.resample(siren, 16_000, 4_000)
+    for answer in engine.ask(low, QUESTIONS, sample_rate=4_000):
+        assert (answer.state, answer.reason) == ("unknown", "narrow_band")
 
 
 def test_uncalibrated_concepts_say_so(engine: Engine, clips: dict[str, np.ndarray]) -> None:
@@ -170,18 +237,42 @@ def test_a_backend_that_is_not_there_is_an_error() -> None:
 
 
 @pytest.mark.parametrize(
-    ("presence", "clipped", "judged"),
+    ("presence", "doubt", "judged"),
     [
-        (0.7, False, ("present", None)),
-        (0.69, False, ("unknown", "uncertain")),
-        (0.55, False, ("unknown", "uncertain")),
-        (0.54, False, ("absent", None)),
-        (0.54, True, ("unknown", "clipped")),
-        (0.9, True, ("present", None)),
+        (0.7, None, ("present", None)),
+        (0.69, None, ("unknown", "uncertain")),
+        (0.55, None, ("unknown", "uncertain")),
+        (0.54, None, ("absent", None)),
+        (0.54, "clipped", ("unknown", "clipped")),
+        (0.01, "too_short", ("unknown", "too_short")),
+        (0.9, "clipped", ("present", None)),
+        (0.9, "narrow_band", ("present", None)),
+        (0.89, "narrow_band", ("unknown", "narrow_band")),
+        (0.15, "narrow_band", ("unknown", "narrow_band")),
+        (0.14, "narrow_band", ("absent", None)),
     ],
 )
-def test_states(presence: float, clipped: bool, judged: tuple[str, str | None]) -> None:
-    assert judge(presence, Thresholds(on=0.7, off=0.55), "clipped" if clipped else None) == judged
+def test_states(presence: float, doubt: Reason | None, judged: tuple[str, str | None]) -> None:
+    assert judge(presence, Thresholds(on=0.7, off=0.55), doubt) == judged
+
+
+@pytest.mark.parametrize(
+    ("windows", "expected"),
+    [
+        ([("present", 0.8), ("present", 0.9), ("absent", 0.1)], ("present", 0.9)),
+        ([("absent", 0.1), ("absent", 0.2)], ("absent", 0.2)),
+        ([("absent", 0.2), ("unknown", None)], ("unknown", None)),
+        ([("unknown", None), ("unknown", 0.6), ("absent", 0.1)], ("unknown", 0.6)),
+        ([("unknown", 0.95), ("present", 0.8)], ("present", 0.8)),
+    ],
+)
+def test_a_recording_is_absent_only_where_every_window_is(
+    engine: Engine, windows: list[tuple[State, float | None]], expected: tuple[State, float | None]
+) -> None:
+    (answer,) = engine.unheard(["siren?"], "silent_input", window_s=(0.0, 5.0))
+    answers = [replace(answer, state=state, presence=presence) for state, presence in windows]
+    summary = summarize(answers)
+    assert (summary.state, summary.presence) == expected
 
 
 def test_impossible_thresholds_are_refused() -> None:

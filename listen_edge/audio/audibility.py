@@ -16,41 +16,85 @@ from listen_edge.log_mel import SAMPLE_RATE
 
 QUIETEST_DBFS = -70.0  # of the loudest 0.1 s: below it lies the noise of 16 bits and of converters
 CLIPPED_SHARE = 0.05  # of samples at full scale, above which an absence cannot be trusted
-MIN_RATE_ABSENT = 8_000  # Hz of the source, from which an absence is worth something
-MIN_RATE_PRESENT = 8_000
-MIN_HEARD_S = 0.25  # less sound than this tells nothing, neither presence nor absence
+MIN_BAND_HZ = 3_600  # narrower, more than a quarter of all sounds would be called absent
+NARROW_BAND_HZ = 4_200  # up to here answers need more certainty, see runtime/score.py
+NARROW_RATE = 8_000  # Hz of a source whose band is narrow
+MIN_HEARD_S = 0.5  # less sound than this tells neither presence nor absence
 MIN_HEARD_SHARE = 0.5  # of a window: what is shorter, or mostly zeros, cannot be called absent
 _FULL_SCALE = 0.999
 _PIECE = 1600  # samples, 0.1 s
 _FRAME = 160  # samples, 10 ms
 _FEW_STEPS = 4  # of the format's smallest: what a converter makes of nothing
 _WIDEST_STEP = 1 / 128  # of 8 bits
+_N_FFT, _BAND_BINS = 1024, 8
+_BAND_HZ = SAMPLE_RATE / _N_FFT * _BAND_BINS  # 125 Hz
+_MIN_BANDS = 12  # 1.5 kHz: what ends below is a hum, not a band
+_EMPTY = 1e-6  # power beside the loudest band's: -60 dB
+_CLIFF = 10**2.5  # between the band's middle and upper end and what lies above it: 25 dB
 
 
-def why_deaf(window: NDArray[np.float32], n_window: int) -> Reason | None:
-    """Return why nothing can be heard in a window, None if something can.
+def why_deaf(window: NDArray[np.float32]) -> Reason | None:
+    """Return why nothing can be told of a window, None if something can.
 
     Args:
         window: shape (n_samples, n_channels), at 16 kHz.
-        n_window: samples of a whole window.
     """
-    sound = window - window.mean(axis=0, dtype=np.float64).astype(np.float32)
     if not (window != window[0]).any():
         return "silent_input"  # zeros, or an input without a microphone
+    sound = window - window.mean(axis=0, dtype=np.float64).astype(np.float32)
     if not is_louder(QUIETEST_DBFS, sound) or _holds_few_steps(window):
         return "inaudible"
     if heard_s(window) < MIN_HEARD_S:
         return "too_short"
+    if bandwidth_hz(window) < MIN_BAND_HZ:
+        return "narrow_band"
     return None
 
 
 def why_doubtful(window: NDArray[np.float32], n_window: int) -> Reason | None:
-    """Return what may hide a sound in a window; arguments as why_deaf."""
+    """Return what may hide a sound in a window.
+
+    Args:
+        window: as for why_deaf.
+        n_window: samples of a whole window.
+    """
     if is_clipped(window):
         return "clipped"
     if heard_s(window) < MIN_HEARD_SHARE * n_window / SAMPLE_RATE:
         return "too_short"
+    if bandwidth_hz(window) <= NARROW_BAND_HZ:
+        return "narrow_band"
     return None
+
+
+def audible(signals: list[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+    """Return those signals (n_samples,) that hold more than a noise floor, at least the first."""
+    return signals[:1] + [s for s in signals[1:] if is_louder(QUIETEST_DBFS, s)]
+
+
+def bandwidth_hz(window: NDArray[np.float32]) -> float:
+    """Return where the source's band ends, 8000.0 where no end is seen.
+
+    A source of a lower rate, or a codec, leaves next to nothing above the end of its band, and its
+    noise below. A pure tone has nothing above it either, and nothing below: that is no end.
+    """
+    n_frames = len(window) // _N_FFT
+    if n_frames == 0:
+        return SAMPLE_RATE / 2
+    loudest = window[:, np.argmax(np.square(window).sum(axis=0))]
+    frames = loudest[: n_frames * _N_FFT].reshape(n_frames, _N_FFT)
+    spectra = np.fft.rfft(frames * np.hanning(_N_FFT).astype(np.float32))[:, : _N_FFT // 2]
+    power = np.square(np.abs(spectra)).mean(axis=0).reshape(-1, _BAND_BINS).mean(axis=1)
+    end = int(np.flatnonzero(power > _EMPTY * power.max())[-1]) + 1
+    above = power[end + 1 :]  # behind the filter's slope
+    edge = power[max(0, end - 4) : end].mean()
+    if (
+        end < _MIN_BANDS
+        or len(above) == 0
+        or min(edge, np.median(power[:end])) < _CLIFF * above.max()
+    ):
+        return SAMPLE_RATE / 2
+    return end * _BAND_HZ
 
 
 def is_louder(limit_dbfs: float, samples: NDArray[np.float32]) -> bool:

@@ -145,9 +145,4 @@ class Resampler:
         if samples.shape[1] == 1:  # soxr takes one channel as a flat array alone
             samples = samples[:, 0]
         block: NDArray[np.float32] = self._stream.resample_chunk(samples, last=is_last)
-        return block.reshape(len(block), -1)
-
-
-def prepare(samples: NDArray[np.generic], sample_rate: int) -> NDArray[np.float32]:
-    """Return an array of any rate as mono samples at 16 kHz; arguments and errors as at_16_khz."""
-    return mix(at_16_khz(samples, sample_rate))
+        return block if block.ndim == 2 else block[:, None]

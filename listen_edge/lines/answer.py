@@ -11,8 +11,12 @@ from listen_edge.lines import JsonLine, LineType
 State = Literal["present", "absent", "unknown"]
 Reason = Literal[
     "uncertain",  # presence between the off and on thresholds
-    "silent_input",  # all zero: a dead microphone, never "absent"
+    "silent_input",  # all zero or a constant: a dead microphone, never "absent"
+    "inaudible",  # nothing above the noise floor: a muted input, or a sound too faint
+    "too_short",  # little sound in it, or mostly digital zeros
+    "narrow_band",  # from a telephone's or a low rate's band, where ears trained on more err
     "clipped",  # overdriven, so that a sound may have been lost
+    "damaged",  # the device delivered samples far beyond full scale
     "overflow",  # samples were lost on their way from the device
     "not_finite",  # the device delivered NaN or infinite samples
     "overloaded",  # windows before this one were skipped to keep up

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from listen_edge.errors import ListenEdgeError
 from listen_edge.log_mel import SAMPLE_RATE
+from listen_edge.runtime.listening.window import spread
 
+_MAX_CHANNELS = 8  # of FLAC
 MAX_CLIP_S = 60.0  # a longer event is kept up to here
 
 
@@ -57,7 +59,7 @@ class ClipRecorder:
         self._problems: list[str] = []
 
     def hear(self, samples: NDArray[np.float32]) -> None:
-        """Take the stream as it comes: mono at 16 kHz."""
+        """Take the stream as it comes: (n, n_channels) at 16 kHz."""
         piece = np.round(np.clip(samples, -1, 1) * 32767).astype(np.int16)
         self._history.append(piece)
         self._n_kept += len(piece)
@@ -74,7 +76,7 @@ class ClipRecorder:
         now = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S.%f")[:-3]
         name = re.sub(r"[^a-z0-9]+", "-", concept.lower()).strip("-") or "sound"
         clip = self._clips[concept] = _Clip(self._folder / f"{now}Z_{name}.flac")
-        past = np.concatenate([np.zeros(0, np.int16), *self._history])
+        past = _joined(list(self._history))
         self._extend(clip, past[-round((ago_s + self._before_s) * SAMPLE_RATE) :])
         return str(clip.path)
 
@@ -107,7 +109,7 @@ class ClipRecorder:
 
     def _write(self, clip: _Clip) -> None:
         encoded = io.BytesIO()  # the disk sees plain writes, whose errors are plain
-        soundfile.write(encoded, np.concatenate(clip.pieces), SAMPLE_RATE, format="FLAC")
+        soundfile.write(encoded, _joined(clip.pieces), SAMPLE_RATE, format="FLAC")
         part = clip.path.with_suffix(".part")
         try:
             part.write_bytes(encoded.getbuffer())
@@ -115,3 +117,10 @@ class ClipRecorder:
         except OSError as err:
             part.unlink(missing_ok=True)
             self._problems.append(f"{clip.path}: not saved ({err.strerror}); events go on")
+
+
+def _joined(pieces: list[NDArray[np.int16]]) -> NDArray[np.int16]:
+    """Return pieces (n, n_channels) as one; where some have fewer channels, these are repeated."""
+    n_channels = min(_MAX_CHANNELS, max((piece.shape[1] for piece in pieces), default=1))
+    empty = np.zeros((0, n_channels), np.int16)
+    return np.concatenate([empty, *(spread(piece, n_channels) for piece in pieces)])

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from listen_edge.audio import level_dbfs
+from listen_edge.audio.audibility import is_louder
 from listen_edge.audio.limits import MIN_DURATION_S
 from listen_edge.bundle.opening import open_bundle
 from listen_edge.errors import AudioError, ListenEdgeError
@@ -31,7 +32,6 @@ from listen_edge.runtime.listening.pace import pace_remedy, window_seconds
 from listen_edge.runtime.listening.reception import Reception
 from listen_edge.runtime.listening.trigger import Trigger, TriggerConfig
 from listen_edge.runtime.listening.window import Feed, Window
-from listen_edge.runtime.score import is_below
 from listen_edge.runtime.sources import EndOfStream, Source
 from listen_edge.runtime.sources.choose import open_source
 from listen_edge.runtime.thresholds import Thresholds
@@ -239,7 +239,7 @@ class Listener:
             gate_dbfs is not None
             and level is not None
             and doubt is None
-            and is_below(gate_dbfs, window.samples)
+            and not is_louder(gate_dbfs, window.samples)
         )
         if is_gated:
             answers = self._unheard("below_gate", (window.begin_s, window.end_s), level)

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from listen_edge import __version__
-from listen_edge.audio import level_dbfs
+from listen_edge.audio import at_16_khz, level_dbfs
+from listen_edge.audio.audibility import CLIPPED_SHARE, is_clipped, why_deaf
 from listen_edge.errors import BackendError, ListenEdgeError, MissingExtraError, one_line
 from listen_edge.runtime.measure.memory import proc_mb
-from listen_edge.runtime.score import CLIPPED_SHARE, is_clipped
 from listen_edge.runtime.sources import Block, Source
 from listen_edge.runtime.sources.devices import choose_device
 from listen_edge.runtime.sources.microphone import MicrophoneSource, input_devices
@@ -42,7 +42,6 @@ TYPICAL_QUESTIONS = (
 )
 LISTEN_S = 1.5  # of sound to judge the level by
 GIVE_UP_S = 5.0  # a sound server may take a second or two to begin
-QUIET_DBFS = -70.0  # a microphone's own noise, with the gain far down
 _READ_S = 0.2
 
 _PACKAGES = {  # distributions of which one is needed -> what to install
@@ -176,20 +175,21 @@ def check_level(source: Source) -> Check:
         remedy = "plug it in again, restart the sound server, or choose another with --device"
         return Check("audio level", "problem", found, remedy)
     rate, n_channels = blocks[0].rate, blocks[0].samples.shape[1]
-    mono = np.concatenate([block.samples.mean(axis=1, dtype=np.float32) for block in blocks])
-    level = level_dbfs(mono)
+    channels = np.concatenate([block.samples for block in blocks])
+    level, deaf = level_dbfs(channels), why_deaf(at_16_khz(channels, rate))
     shown = "digital silence" if level is None else f"{level:.1f} dBFS"
-    found = f"{shown} in {len(mono) / rate:.1f} s at {rate} Hz, {n_channels} channels"
-    if level is None:
+    found = f"{shown} in {len(channels) / rate:.1f} s at {rate} Hz, {n_channels} channels"
+    if deaf == "silent_input":
         found += "; every answer would be unknown (silent_input)"
         remedy = "unmute or plug in the microphone, or choose another with --device"
-    elif is_clipped(mono):
+    elif is_clipped(channels):
         found += f"; more than {CLIPPED_SHARE:.0%} of the samples are at full scale"
         remedy = "turn the gain down"
     elif any(block.has_overflowed for block in blocks):
         found += "; samples were lost"
         remedy = "stop what else keeps this device busy"
-    elif level < QUIET_DBFS:
+    elif deaf is not None:
+        found += f"; every answer would be unknown ({deaf})"
         return Check("audio level", "warning", found, "turn the gain up")
     else:
         return Check("audio level", "ok", found)
