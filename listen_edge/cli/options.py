@@ -69,7 +69,7 @@ engine_options = together(
         help="Compute backend; auto takes the fastest that is available.",
     ),
     click.option(
-        "--threads", type=click.IntRange(1, 256), help="CPU threads.  [default: all cores]"
+        "--threads", type=click.IntRange(1, 256), help="CPU threads.  [default: what it may use]"
     ),
 )
 
