@@ -25,6 +25,7 @@ from listen_edge.errors import ListenEdgeError, MissingExtraError
 def main() -> None:
     """Run the command line and exit."""
     try:
+        _mend_standard_streams()
         code = cli(standalone_mode=False)
         sys.stdout.flush()
         sys.exit(code if isinstance(code, int) else 0)
@@ -44,6 +45,25 @@ def main() -> None:
     except ModuleNotFoundError as err:
         extra = {"onnx": "export", "onnxscript": "export"}.get(err.name or "", "train")
         sys.exit(_fail(str(MissingExtraError(err.name or "a package", extra)), 1))
+
+
+def _mend_standard_streams() -> None:
+    """Let no file that is opened later take the place of a closed stdin, stdout or stderr.
+
+    Raises:
+        ListenEdgeError: stdout is closed: a result would be lost, and none be told.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number: this one
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115 - for the process's life
+    if sys.stdout is None:
+        raise ListenEdgeError(
+            "standard output is closed, and results go there; use >/dev/null to see none"
+        )
 
 
 def _fail(message: str, code: int) -> int:
