@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import click
 
-from listen_edge.errors import ListenEdgeError
+from listen_edge.errors import ListenEdgeError, one_line
 from listen_edge.runtime.listening.trigger import TriggerConfig
 from listen_edge.runtime.thresholds import Thresholds
 
@@ -57,6 +57,27 @@ confirm_option = click.option(
     default="{}/{}".format(*TriggerConfig.confirm),
     callback=_parse_confirm,
     help="An event begins when K of the last N windows reach the threshold.",
+)
+
+
+def _read_url(context: click.Context, option: click.Parameter, value: str | None) -> str | None:
+    """Return a URL, read from a file for @FILE: a command line is shown to every user by ps."""
+    if value is None or not value.startswith("@"):
+        return value
+    try:
+        url = Path(value[1:]).read_text().strip()
+    except (OSError, UnicodeDecodeError) as err:
+        raise click.BadParameter(f"{value[1:]}: cannot be read ({one_line(err)})") from err
+    if not url or len(url.splitlines()) > 1:
+        raise click.BadParameter(f"{value[1:]}: expected one line, the URL")
+    return url
+
+
+url_option = click.option(
+    "--url",
+    callback=_read_url,
+    metavar="URL|@FILE",
+    help="Listen to what ffmpeg plays from here, such as a camera's RTSP; @FILE holds the URL.",
 )
 
 # Of every command that loads an engine.

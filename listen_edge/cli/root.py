@@ -20,6 +20,7 @@ from listen_edge import __version__
 from listen_edge.cli.commands import COMMANDS
 from listen_edge.cli.lazy_group import LazyGroup
 from listen_edge.errors import ListenEdgeError, MissingExtraError
+from listen_edge.urls import without_secrets_of
 
 
 def main() -> None:
@@ -45,6 +46,13 @@ def main() -> None:
     except ModuleNotFoundError as err:
         extra = {"onnx": "export", "onnxscript": "export"}.get(err.name or "", "train")
         sys.exit(_fail(str(MissingExtraError(err.name or "a package", extra)), 1))
+
+
+class _WithoutSecrets(logging.Formatter):
+    """Other packages log the URLs that they ask."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return without_secrets_of("", super().format(record))
 
 
 def _mend_standard_streams() -> None:
@@ -93,4 +101,6 @@ class _Root(LazyGroup):
 def cli(verbose: bool) -> None:
     """Ask which sounds are present, and which are not. On this device, without a network."""
     level = logging.INFO if verbose else logging.WARNING
-    logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr, force=True)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_WithoutSecrets("%(message)s"))
+    logging.basicConfig(level=level, handlers=[handler], force=True)
