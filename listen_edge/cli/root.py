@@ -20,6 +20,7 @@ from listen_edge import __version__
 from listen_edge.cli.commands import COMMANDS
 from listen_edge.cli.lazy_group import LazyGroup
 from listen_edge.errors import ListenEdgeError, MissingExtraError
+from listen_edge.extras import extra_for
 from listen_edge.urls import without_secrets_of
 
 
@@ -43,9 +44,6 @@ def main() -> None:
     except OSError as err:  # a full disk, a folder without permission
         where = f"{err.filename}: " if err.filename else ""
         sys.exit(_fail(f"{where}{err.strerror or err}", 1))
-    except ModuleNotFoundError as err:
-        extra = {"onnx": "export", "onnxscript": "export"}.get(err.name or "", "train")
-        sys.exit(_fail(str(MissingExtraError(err.name or "a package", extra)), 1))
 
 
 class _WithoutSecrets(logging.Formatter):
@@ -89,6 +87,11 @@ class _Root(LazyGroup):
             return super().invoke(ctx)
         except BrokenPipeError as err:
             raise _StdoutClosedError from err
+        except ModuleNotFoundError as err:
+            module = (err.name or "").partition(".")[0]
+            if module in ("", "listen_edge"):
+                raise
+            raise MissingExtraError(module, extra_for(module, ctx.invoked_subcommand)) from err
 
 
 @click.group(
