@@ -36,7 +36,9 @@ def main() -> None:
     except click.ClickException as err:
         err.show()
         sys.exit(err.exit_code)
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, click.Abort) as err:
+        if isinstance(err.__cause__, EOFError):  # click takes a cut file's for Ctrl-D
+            sys.exit(_fail("a file ends too early; is one empty or cut?", 1))
         sys.exit(130)
     except (_StdoutClosedError, BrokenPipeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
