@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from listen_edge.errors import ListenEdgeError, one_line
 from listen_edge.runtime.listening.trigger import TriggerConfig
@@ -50,6 +52,8 @@ def _parse_confirm(context: click.Context, option: click.Parameter, value: str) 
         raise click.BadParameter(f"{value!r}, expected K/N such as 3/4: k of the last n windows")
     return int(k), int(n)
 
+
+rate_range = click.IntRange(4_000, 768_000)  # audio.limits', which would import numpy
 
 confirm_option = click.option(
     "--confirm",
@@ -95,6 +99,23 @@ engine_options = together(
 )
 
 
+def chosen_thresholds(on: float | None, off: float | None, default: Thresholds) -> Thresholds:
+    """Return the thresholds that were set; one that was not (None) moves out of the other's way.
+
+    Raises:
+        ListenEdgeError: impossible ones.
+    """
+    if off is None:
+        off = default.off if on is None else min(default.off, on)
+    return replace(default, on=max(default.on, off) if on is None else on, off=off)
+
+
+def unless_default(name: str, value: float) -> float | None:
+    """Return an option's value, None if the user did not set it."""
+    source = click.get_current_context().get_parameter_source(name)
+    return None if source is ParameterSource.DEFAULT else value
+
+
 def load_engine(
     bundle: str,
     backend: str,
@@ -106,13 +127,10 @@ def load_engine(
     from listen_edge.bundle.opening import open_bundle
     from listen_edge.runtime.engine import Engine
 
-    opened = open_bundle(bundle)
-    shipped, thresholds = opened.manifest, None
+    opened, thresholds = open_bundle(bundle), None
     if on is not None or off is not None:
-        thresholds = Thresholds(
-            shipped.on_threshold if on is None else on,
-            shipped.off_threshold if off is None else off,
-        )
+        shipped = Thresholds(opened.manifest.on_threshold, opened.manifest.off_threshold)
+        thresholds = chosen_thresholds(on, off, shipped)
     return Engine(opened, backend=backend, n_threads=threads, thresholds=thresholds)
 
 
