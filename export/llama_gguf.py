@@ -21,10 +21,11 @@ import torch
 from torch import Tensor
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase
 
-from listen_edge.errors import BundleError, one_line
+from listen_edge.errors import BundleError
 from listen_edge.replacing import replacing
 from listen_edge.runtime.llama.gguf_file import Vocabulary
 from listen_edge.train.backbones import load_llama
+from listen_edge.train.foreign_weights import foreign_weights
 
 # llama.cpp's names of how a byte-level BPE splits text before merging, likeliest first.
 _PRE_TOKENIZERS = ("llama-bpe", "smollm", "gpt-2", "qwen2", "tekken", "default")
@@ -62,10 +63,13 @@ def export_llama(source: Path, target: Path) -> None:
             else:
                 _add_vocabulary(writer, source, llama.config.vocab_size)
             for name, tensor in _tensors(llama):
-                is_matrix = tensor.ndim > 1
-                writer.add_tensor(
-                    name, tensor.to(torch.float16 if is_matrix else torch.float32).numpy()
-                )
+                stored = tensor.to(torch.float16 if tensor.ndim > 1 else torch.float32)
+                if not torch.isfinite(stored).all():
+                    raise BundleError(
+                        f"{source}: tensor {name} holds NaN, or values that float16 cannot hold; "
+                        f"expected at most {torch.finfo(torch.float16).max:.0f}"
+                    )
+                writer.add_tensor(name, stored.numpy())
             _write(writer)
     except OSError as err:
         raise BundleError(f"{target}: cannot be written ({err.strerror or err})") from err
@@ -157,7 +161,7 @@ def _add_vocabulary(writer: gguf.GGUFWriter, folder: Path, n_vocab: int) -> None
 
     variants = (_SPACE_BEFORE, "no space before") if is_sentence_piece else _likely(described)
     add(writer, _variant_with_same_tokens(tokenizer, variants, add))
-    special.merges = []
+    special.merges, special.load_merges = [], False  # they are written: no warning about none
     special.add_to_gguf(writer, quiet=True)
 
 
@@ -194,13 +198,9 @@ def _variant_with_same_tokens(
 
 
 def _tokenizer(folder: Path) -> PreTrainedTokenizerBase:
-    try:
+    with foreign_weights(str(folder), "a folder with a tokenizer that can be read"):
         tokenizer = AutoTokenizer.from_pretrained(folder)
         kind = json.loads(tokenizer.backend_tokenizer.to_str())["model"]["type"]
-    except (OSError, ValueError, AttributeError, KeyError) as err:
-        raise BundleError(
-            f"{folder}: no tokenizer there that can be read ({one_line(err)})"
-        ) from err
     if kind != "BPE":
         raise BundleError(f"{folder}: a tokenizer of type {kind}, expected BPE, as LLaMA's are")
     return tokenizer

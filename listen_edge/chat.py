@@ -12,7 +12,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from listen_edge.errors import ListenEdgeError, MissingExtraError, one_line
+from listen_edge.errors import ListenEdgeError, one_line
+from listen_edge.urls import without_secrets, without_secrets_of
 
 if TYPE_CHECKING:
     import httpx
@@ -54,7 +55,7 @@ class ChatEndpoint:
         backoff_s: seconds before the first further try, doubled for each next one.
 
     Raises:
-        MissingExtraError: httpx is not installed.
+        ModuleNotFoundError: httpx is not installed.
         EndpointError: base_url is no http address.
     """
 
@@ -68,14 +69,13 @@ class ChatEndpoint:
         retries: int = 4,
         backoff_s: float = 0.5,
     ) -> None:
-        try:
-            import httpx
-        except ImportError as err:
-            raise MissingExtraError("httpx", "train") from err
+        import httpx
 
+        shown = without_secrets(base_url)
         if not base_url.startswith(("http://", "https://")):
-            raise EndpointError(f"{base_url}: not an address; expected http://HOST:PORT/v1")
+            raise EndpointError(f"{shown}: not an address; expected http://HOST:PORT/v1")
         self._url = f"{base_url.rstrip('/')}/chat/completions"
+        self._shown = without_secrets(self._url)
         self._model, self._retries, self._backoff_s = model, retries, backoff_s
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=64)
@@ -124,7 +124,7 @@ class ChatEndpoint:
             except _RetryableError as err:
                 if k == self._retries:
                     raise EndpointError(
-                        f"{self._url}: {err} in {k + 1} tries; check the server and run again"
+                        f"{self._shown}: {err} in {k + 1} tries; check the server and run again"
                     ) from err
                 doubled = self._backoff_s * 2**k * random.uniform(0.75, 1.25)
                 time.sleep(min(_LONGEST_WAIT_S, max(err.wait_s, doubled)))
@@ -138,9 +138,10 @@ class ChatEndpoint:
         except httpx.TimeoutException as err:
             raise _RetryableError("no answer in time") from err
         except httpx.InvalidURL as err:
-            raise EndpointError(f"{self._url}: not an address ({err})") from err
+            raise EndpointError(f"{self._shown}: not an address that can be read") from err
         except httpx.RequestError as err:
-            raise _RetryableError(f"no connection ({err or type(err).__name__})") from err
+            reason = without_secrets_of(self._url, str(err)) or type(err).__name__
+            raise _RetryableError(f"no connection ({reason})") from err
         status = response.status_code
         if status in _BUSY or status >= 500:
             wait = response.headers.get("Retry-After", "")
@@ -148,7 +149,7 @@ class ChatEndpoint:
             raise _RetryableError(f"HTTP {status}{_reason(response)}", wait_s)
         if status >= 300:
             hint = "; expected an address that ends in /v1" if status == 404 else ""
-            raise EndpointError(f"{self._url}: HTTP {status}{_reason(response)}{hint}")
+            raise EndpointError(f"{self._shown}: HTTP {status}{_reason(response)}{hint}")
         return _completion(response)
 
 

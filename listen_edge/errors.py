@@ -41,10 +41,11 @@ class BackendError(ListenEdgeError):
 
 
 class MissingExtraError(ListenEdgeError):
-    """A package of an optional extra is missing."""
+    """A package of an optional extra is missing; None: of the base, which is not whole."""
 
-    def __init__(self, package: str, extra: str) -> None:
-        super().__init__(f"{package} is not installed; run: pip install 'listen-edge[{extra}]'")
+    def __init__(self, package: str, extra: str | None) -> None:
+        ours = "--force-reinstall listen-edge" if extra is None else f"'listen-edge[{extra}]'"
+        super().__init__(f"{package} is not installed; run: pip install {ours}")
 
 
 def require(package: str, extra: str) -> None:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 from pathlib import PurePath
 
+from listen_edge.urls import is_url, without_secrets
+
 
 def printable(name: str | PurePath) -> str:
     r"""Return a name with what could break or colour a line escaped: "new\nline", "siren\xff".
 
     Bytes of a file name that are not UTF-8 (PEP 383's surrogates) are written as they are on disk.
+    A URL, though it be where a file was expected, loses its password.
     """
-    return "".join(_escaped(character) for character in os.fspath(name))
+    text = os.fspath(name)
+    return "".join(map(_escaped, without_secrets(text) if is_url(text) else text))
 
 
 def _escaped(character: str) -> str:

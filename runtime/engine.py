@@ -7,7 +7,6 @@ answers, whatever was asked before.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator, Sequence
 from types import TracebackType
@@ -28,6 +27,7 @@ from listen_edge.runtime.llama.prefix import prefix_state
 from listen_edge.runtime.llama.requantize import answering_gguf
 from listen_edge.runtime.llama.session import LlamaSession
 from listen_edge.runtime.priors import Priors
+from listen_edge.runtime.threads import usable_cores
 from listen_edge.runtime.thresholds import Thresholds
 from listen_edge.runtime.verify import compare_examples
 
@@ -276,12 +276,6 @@ def load(
     """Verify and load a bundle; arguments and errors as for open_bundle and Engine."""
     bundle = open_bundle(name_or_path)
     return Engine(bundle, backend=backend, n_threads=n_threads, thresholds=thresholds)
-
-
-def usable_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):  # what a container or taskset leaves; Linux only
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _refuse_unlike(old: Bundle, new: Bundle) -> None:

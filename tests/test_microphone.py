@@ -6,6 +6,7 @@ import io
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -47,7 +48,7 @@ def room(server: Room, monkeypatch: pytest.MonkeyPatch) -> Room:
 def test_what_is_played_in_the_room_is_heard_and_silence_is_unknown(room: Room) -> None:
     with Listening(room.env) as mic:
         opened = mic.wait_for("health", state="healthy", n_restarts=0)
-        assert opened["message"] == "listening at 44100 Hz, 2 channels"
+        assert opened["message"] == "listening at 44100 Hz, 2 channels on 'default'"
         for _ in range(4):  # two windows of digital silence
             silent = mic.wait_for("answer", reason="silent_input")
             assert (silent["state"], silent["level_dbfs"]) == ("unknown", None)
@@ -70,7 +71,7 @@ def test_a_microphone_that_is_unplugged_is_listened_to_again(room: Room) -> None
             assert lost["message"] == "room_by_name: the device stopped; was it unplugged?"
             mic.wait_for("answer", state="unknown", reason="no_audio")
         back = mic.wait_for("health", state="healthy")
-        assert back["message"] == "listening again at 44100 Hz, 2 channels"
+        assert back["message"] == "listening again at 44100 Hz, 2 channels on 'room_by_name'"
         assert back["n_restarts"] >= 1
         with room.playing("siren"):
             mic.wait_for("event", phase="start", concept="siren")
@@ -109,6 +110,20 @@ def test_a_device_that_is_not_there_is_an_error_that_names_those_there_are(room:
     (line,) = done.stderr.splitlines()
     assert line.startswith("listen-edge: no input device matches 'nosuch' (input devices: ")
     assert ": room_by_name; " in line and line.endswith("wait for it with --wait-for-device")
+
+
+def test_without_portaudio_nothing_is_waited_for(room: Room, tmp_path: Path) -> None:
+    (tmp_path / "sounddevice.py").write_text("raise OSError('PortAudio library not found')")
+    env = {**room.env, "PYTHONPATH": str(tmp_path)}
+    command = ["mic", "--ask", "siren?", "--wait-for-device", "--threads", "1"]
+    done = subprocess.run(
+        [sys.executable, "-m", "listen_edge", *command], env=env, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "listen-edge: PortAudio cannot be used (PortAudio library not found); run: apt-get install "
+        "libportaudio2\n"
+    )
 
 
 def test_a_device_that_is_not_there_at_boot_is_waited_for(
@@ -188,7 +203,7 @@ def test_a_sound_server_that_hangs_hangs_nobody_else(
 
 def _device(index: int, name: str, **fields: Any) -> Device:
     usual = {"host": "ALSA", "n_channels": 1, "rate": 48_000.0, "rates": [], "is_default": False}
-    return {"index": index, "name": name, **usual, **fields}
+    return {"index": index, "name": name, "identity": None, **usual, **fields}
 
 
 USB = _device(1, "USB Mic: Audio (hw:1,0)")
@@ -227,27 +242,6 @@ def test_a_device_that_cannot_be_told_is_an_error(
     with pytest.raises(AudioError) as raised:
         choose_device(devices, wanted)
     assert expected in str(raised.value)
-
-
-@pytest.mark.parametrize(
-    ("devices", "index"),
-    [
-        (DEVICES, 1),
-        ([_device(1, "webcam"), _device(3, USB["name"])], 3),
-        ([_device(1, "webcam"), _device(2, "USB Mic: Audio (hw:2,0)")], 2),
-    ],
-    ids=["there", "another-index", "another-card"],
-)
-@pytest.mark.parametrize("wanted", ["1", "usb"])
-def test_a_device_plugged_in_again_is_known_by_its_name(
-    devices: list[Device], index: int, wanted: str
-) -> None:
-    assert choose_device(devices, wanted, USB["name"])["index"] == index
-
-
-def test_an_index_is_no_other_device_after_its_own_has_gone() -> None:
-    with pytest.raises(AudioError, match=r"no input device matches 'USB Mic: Audio \(hw:1,0\)'"):
-        choose_device([_device(1, "webcam")], "1", USB["name"])
 
 
 @pytest.mark.parametrize(
@@ -323,7 +317,11 @@ def test_a_device_is_opened_at_the_first_rate_that_it_takes(
         capture.record(capture.DEFAULT, out)
     block_bytes = 1_600 * 2 * 4
     assert _sent(out) == (
-        {"rate": 16_000, "n_channels": 2, "name": "usb"},
+        {
+            "rate": 16_000,
+            "n_channels": 2,
+            "known": {"name": "usb", "identity": None, "index": 0, "others": []},
+        },
         [(block_bytes, False), (block_bytes, True)],
     )
 

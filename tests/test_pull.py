@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -197,3 +198,20 @@ def test_a_bundle_of_a_hub(
     assert open_bundle(str(folder)).id == tiny.id
     with pytest.raises(BundleError, match="hf:a/none: cannot be got"):
         pull_hub("a/none", tmp_path / "none", key=None)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://me:se@cret@127.0.0.1:9/a",
+        "https://me:se/cret@127.0.0.1:9/a",
+        "https://me:sec ret@127.0.0.1:9/a",
+        "https://127.0.0.1:9/a?token=secret",
+        "ftp://me:secret@127.0.0.1/a",
+        "https://[me:secret@127.0.0.1/a",
+    ],
+)
+def test_no_error_shows_a_secret(url: str, tmp_path: Path) -> None:
+    with pytest.raises(BundleError) as raised:
+        download(url, tmp_path, sha256=None, pause_s=0.0)
+    assert not re.search(r"\bme\b|cret", str(raised.value)), raised.value

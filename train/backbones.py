@@ -10,9 +10,8 @@ from __future__ import annotations
 import io
 import struct
 from collections.abc import Sequence
+from dataclasses import astuple
 from pathlib import Path
-from pickle import UnpicklingError
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,9 +20,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AutoConfig, LlamaForCausalLM, WhisperModel
 from whisper import available_models, load_model
-from whisper.model import AudioEncoder
+from whisper.model import AudioEncoder, ModelDimensions
 
-from listen_edge.errors import BundleError, one_line
+from listen_edge.errors import BundleError
 from listen_edge.log_mel import (
     HOP_LENGTH,
     N_BINS,
@@ -31,6 +30,12 @@ from listen_edge.log_mel import (
     SAMPLES_PER_ENCODER_FRAME,
     dft_kernels,
     mel_filters,
+)
+from listen_edge.train.foreign_weights import (
+    REPORTED,
+    foreign_weights,
+    refuse_other_tensors,
+    refuse_quantized,
 )
 
 _CT2_VERSION = 6
@@ -145,10 +150,8 @@ def load_whisper_encoder(source: str) -> AudioEncoder:
             f"{source}: no Whisper weights there; expected one of {', '.join(available_models())},"
             " a .pt checkpoint, a transformers folder or a CTranslate2 model.bin"
         )
-    try:
+    with foreign_weights(source, "the weights of a Whisper"):
         encoder = _read_whisper_encoder(source, path)
-    except (OSError, RuntimeError, ValueError, LookupError, TypeError, UnpicklingError) as err:
-        raise BundleError(f"{source}: not the weights of a Whisper ({one_line(err)})") from err
     freeze(encoder.float())
     return encoder
 
@@ -156,9 +159,28 @@ def load_whisper_encoder(source: str) -> AudioEncoder:
 def _read_whisper_encoder(source: str, path: Path) -> AudioEncoder:
     if path.is_dir():
         return _from_transformers(path)
-    if path.is_file() and path.suffix != ".pt":
-        return _from_ctranslate2(path)
-    return load_model(source, device="cpu").encoder
+    if not path.is_file():
+        return load_model(source, device="cpu").encoder
+    return _from_openai(path) if path.suffix == ".pt" else _from_ctranslate2(path)
+
+
+def _from_openai(path: Path) -> AudioEncoder:
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as err:  # what a pickle of anything may raise
+        raise BundleError(f"{path}: no checkpoint of torch, or cut; copy it again") from err
+    if not isinstance(checkpoint, dict) or not {"dims", "model_state_dict"} <= checkpoint.keys():
+        raise BundleError(
+            f"{path}: a checkpoint of another kind, expected openai-whisper's dims and "
+            "model_state_dict"
+        )
+    sizes = ModelDimensions(**checkpoint["dims"])
+    encoder = AudioEncoder(*astuple(sizes)[:5])  # n_mels, and n_audio_ctx to n_audio_layer
+    prefix, weights = "encoder.", checkpoint["model_state_dict"]
+    encoder.load_state_dict(
+        {name.removeprefix(prefix): weights[name] for name in weights if name.startswith(prefix)}
+    )
+    return encoder
 
 
 def load_llama(source: str) -> LlamaForCausalLM:
@@ -175,33 +197,20 @@ def load_llama(source: str) -> LlamaForCausalLM:
     if source.endswith(".gguf") and not path.is_file():
         raise BundleError(f"{source}: no such GGUF file")
     folder, gguf_file = (path.parent, path.name) if path.is_file() else (source, None)
-    try:
-        kind = AutoConfig.from_pretrained(folder, gguf_file=gguf_file).model_type
-        if kind != "llama":
-            raise BundleError(f"{source}: a model of type {kind}, expected a LLaMA")
+    with foreign_weights(source, "a LLaMA that transformers can read"):
+        config = AutoConfig.from_pretrained(folder, gguf_file=gguf_file)
+        if config.model_type != "llama":
+            raise BundleError(f"{source}: a model of type {config.model_type}, expected a LLaMA")
+        if gguf_file is None:
+            refuse_quantized(source, config)
         llama, report = LlamaForCausalLM.from_pretrained(
-            folder, gguf_file=gguf_file, dtype=torch.float32, output_loading_info=True
+            folder, gguf_file=gguf_file, dtype=torch.float32, **REPORTED
         )
-    except (OSError, ValueError, RuntimeError) as err:
-        raise BundleError(
-            f"{source}: not a LLaMA that transformers can read ({one_line(err)})"
-        ) from err
-    _refuse_other_tensors(source, report, ("missing_keys", "mismatched_keys", "unexpected_keys"))
+    refuse_other_tensors(source, report)
     if gguf_file is not None:
         _divide_frequencies(llama, path)
     freeze(llama)
     return llama
-
-
-def _refuse_other_tensors(
-    source: str | Path, report: dict[str, Any], kinds: Sequence[str], prefix: str = ""
-) -> None:
-    """Raise if the checkpoint lacked tensors: transformers would go on with random weights."""
-    for kind in kinds:
-        named = sorted(name for name in map(str, report[kind]) if name.startswith(prefix))
-        if named:
-            what = kind.replace("_keys", "")
-            raise BundleError(f"{source}: {what} tensors: {', '.join(named[:3])}")
 
 
 def _divide_frequencies(llama: LlamaForCausalLM, path: Path) -> None:
@@ -217,10 +226,8 @@ def _from_transformers(folder: Path) -> AudioEncoder:
     kind = AutoConfig.from_pretrained(folder).model_type
     if kind != "whisper":
         raise BundleError(f"{folder}: a model of type {kind}, expected a Whisper")
-    model, report = WhisperModel.from_pretrained(
-        folder, dtype=torch.float32, output_loading_info=True
-    )
-    _refuse_other_tensors(folder, report, ("missing_keys", "mismatched_keys"), "encoder.")
+    model, report = WhisperModel.from_pretrained(folder, dtype=torch.float32, **REPORTED)
+    refuse_other_tensors(str(folder), report, "encoder.")
     config = model.config
     encoder = AudioEncoder(
         config.num_mel_bins,

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from listen_edge.errors import AudioError
 from listen_edge.printable import printable
+from listen_edge.urls import without_secrets_of
 
 _AU_HEADER = struct.Struct(">4s5I")
 _SEVERITY = re.compile(r"\[(error|fatal|panic|warning)\] (.*)")
@@ -176,7 +177,7 @@ class _Words:
     """What ffmpeg says on stderr, drained by a thread: a full pipe would stop it."""
 
     def __init__(self, stderr: IO[bytes], hidden: str) -> None:
-        self._hidden = f"{hidden}: "  # a name of ours, or a URL with its password
+        self._hidden = hidden  # a name of ours, or a URL with its password
         self._said: list[tuple[str, str]] = []  # (severity, message)
         self._duration_s: float | None = None
         self._thread = threading.Thread(target=self._drain, args=(stderr,), daemon=True)
@@ -211,7 +212,8 @@ class _Words:
     def _drain(self, stderr: IO[bytes]) -> None:
         with stderr:
             for line in stderr:
-                text = printable(line.decode(errors="replace").strip()).replace(self._hidden, "")
+                text = line.decode(errors="replace").strip().replace(f"{self._hidden}: ", "")
+                text = printable(without_secrets_of(self._hidden, text))
                 if found := _SEVERITY.search(text):
                     if len(self._said) < 100:
                         self._said.append((found[1], found[2][:_MAX_WORDS]))

@@ -13,12 +13,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx
 
 from listen_edge.bundle.hashes import sha256_of
 from listen_edge.errors import BundleError
+from listen_edge.urls import without_secrets, without_secrets_of
 
 _ATTEMPTS = 5
 _TIMEOUT_S = 30.0
@@ -61,8 +61,9 @@ def download(
         BundleError: unreachable, refused, cut off again and again, no space, or another file than
             the hash says.
     """
-    if urlsplit(url).scheme not in ("http", "https"):
-        raise BundleError(f"{url}: expected an http or https URL, or hf:OWNER/NAME")
+    shown = without_secrets(url)
+    if not url.lower().startswith(("http://", "https://")):
+        raise BundleError(f"{shown}: expected an http or https URL, or hf:OWNER/NAME")
     name = hashlib.sha256(url.encode()).hexdigest()[:32]
     part = _Part(folder / f"{name}.part", folder / f"{name}.etag")
     folder.mkdir(parents=True, exist_ok=True)
@@ -72,17 +73,20 @@ def download(
             break
         except httpx.HTTPStatusError as err:
             status = err.response.status_code
-            raise BundleError(f"{url}: the server answers {status}; check the URL") from err
+            raise BundleError(f"{shown}: the server answers {status}; check the URL") from err
+        except httpx.InvalidURL as err:
+            raise BundleError(f"{shown}: not an address that can be read") from err
         except httpx.HTTPError as err:
             if attempt + 1 == _ATTEMPTS:
+                reason = without_secrets_of(url, str(err)) or type(err).__name__
                 raise BundleError(
-                    f"{url}: cannot be reached or breaks off ({err or type(err).__name__}); "
+                    f"{shown}: cannot be reached or breaks off ({reason}); "
                     f"{part.n_bytes} bytes are kept, run the command again to go on"
                 ) from err
             time.sleep(pause_s * 2**attempt)
     if sha256 is not None and (found := sha256_of(part.path)) != sha256.lower():
         part.drop()
-        raise BundleError(f"{url}: sha256 {found}, expected {sha256}; do not use it")
+        raise BundleError(f"{shown}: sha256 {found}, expected {sha256}; do not use it")
     return part.path
 
 
@@ -93,8 +97,9 @@ def _receive(url: str, part: _Part, progressed: Progressed) -> None:
     request = httpx.stream("GET", url, headers=headers, follow_redirects=True, timeout=_TIMEOUT_S)
     with request as response:
         hops = [*response.history, response]
-        if url.startswith("https:") and any(hop.url.scheme != "https" for hop in hops):
-            raise BundleError(f"{url}: leads to {response.url}, which is not encrypted; refused")
+        if url.lower().startswith("https:") and any(hop.url.scheme != "https" for hop in hops):
+            shown, leads_to = without_secrets(url), without_secrets(str(response.url))
+            raise BundleError(f"{shown}: leads to {leads_to}, which is not encrypted; refused")
         if response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
             if response.headers.get("Content-Range") == f"bytes */{part.n_bytes}":
                 return  # all of it had arrived

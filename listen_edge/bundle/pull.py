@@ -18,6 +18,7 @@ from listen_edge.bundle.opening import open_bundle
 from listen_edge.bundle.signature import SIGNATURE, verify_signature
 from listen_edge.bundle.writing import SUMS, written_folder
 from listen_edge.errors import BundleError, one_line, require
+from listen_edge.urls import without_secrets_of
 
 
 def pull_url(url: str, target: Path | None, *, sha256: str | None, key: Path | None) -> Path:
@@ -70,8 +71,9 @@ def pull_hub(repository: str, target: Path | None, *, key: Path | None) -> Path:
             with suppress(EntryNotFoundError):
                 found[path] = fetched(path)
     except (HfHubHTTPError, HFValidationError, httpx.HTTPError, OSError) as err:
+        reason = without_secrets_of("", one_line(err))  # a hub leads to signed URLs
         raise BundleError(
-            f"hf:{repository}: cannot be got ({one_line(err)}); run it again to go on"
+            f"hf:{repository}: cannot be got ({reason}); run it again to go on"
         ) from err
     target = _target(manifest) if target is None else target
     with written_folder(target) as folder:

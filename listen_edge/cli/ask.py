@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 @click.option("--each-window", is_flag=True, help="Answer for each window of 5 s.")
 @click.option("--format", "form", type=click.Choice(["text", "jsonl"]), default="text")
 @click.option("--exit-code", is_flag=True, help="Exit 0 if any is present, 1 if none, 3 unknown.")
-@click.option("--on", type=float, help="Presence from which a sound is present.")
-@click.option("--off", type=float, help="Presence below which a sound is absent.")
+@click.option("--on", type=float, help="Presence from which a sound is present; --off follows.")
+@click.option("--off", type=float, help="Presence below which a sound is absent; --on follows.")
 @engine_options
 def ask(
     files: tuple[Path, ...],

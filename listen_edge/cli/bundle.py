@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import click
 
 from listen_edge.cli.options import PATH
 from listen_edge.errors import BundleError, ListenEdgeError
+from listen_edge.urls import without_secrets
 
 _HUB = "hf:"
 
@@ -92,10 +92,11 @@ def pull(source: str, out: Path | None, sha256: str | None, key: Path | None) ->
             raise ListenEdgeError("--sha256 is of a packed file; a hub's bundle is a folder")
         folder = pull_hub(source.removeprefix(_HUB), out, key=key)
     else:
-        is_private = urlsplit(source).scheme == "https" or sha256 is not None or key is not None
+        is_private = source.lower().startswith("https:") or sha256 is not None or key is not None
         if not is_private:
             raise ListenEdgeError(
-                f"{source}: not https, so anybody on the way could alter it; give --sha256 or --key"
+                f"{without_secrets(source)}: not https, so anybody on the way could alter it; give "
+                "--sha256 or --key"
             )
         folder = pull_url(source, out, sha256=sha256, key=key)
     click.echo(f"{read_manifest(str(folder)).id} in {folder}")

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from listen_edge.cli.options import confirm_option, engine_options, question_option, together
+from listen_edge.cli.options import (
+    chosen_thresholds,
+    confirm_option,
+    engine_options,
+    question_option,
+    rate_range,
+    together,
+    unless_default,
+)
 from listen_edge.runtime.listening.liveness import LivenessConfig
 from listen_edge.runtime.listening.trigger import TriggerConfig
 from listen_edge.runtime.thresholds import Thresholds
@@ -51,7 +59,7 @@ _event_options = together(
 
 # What raw PCM on stdin does not say itself.
 _pcm_options = together(
-    click.option("--rate", type=int, default=16_000, help="Hz, of raw PCM on stdin."),
+    click.option("--rate", type=rate_range, default=16_000, help="Hz, of raw PCM on stdin."),
     click.option("--channels", type=click.IntRange(1, 64), default=1, help="Of stdin."),
     click.option("--pcm", type=click.Choice(["s16le", "f32le"]), default="s16le", help="Of stdin."),
 )
@@ -109,7 +117,10 @@ def listen_config(
     """
     from listen_edge.runtime.listening.listener import ListenConfig
 
-    trigger = TriggerConfig(Thresholds(on, off), confirm, end_after, cooldown, long_event)
+    thresholds = chosen_thresholds(
+        unless_default("on", on), unless_default("off", off), _TRIGGER.thresholds
+    )
+    trigger = TriggerConfig(thresholds, confirm, end_after, cooldown, long_event)
     if hop is not None:
         trigger.check_hop(hop)
     return ListenConfig(

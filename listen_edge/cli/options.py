@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import click
+from click.core import ParameterSource
 
-from listen_edge.errors import ListenEdgeError
+from listen_edge.errors import ListenEdgeError, one_line
 from listen_edge.runtime.listening.trigger import TriggerConfig
 from listen_edge.runtime.thresholds import Thresholds
 
@@ -51,12 +53,35 @@ def _parse_confirm(context: click.Context, option: click.Parameter, value: str) 
     return int(k), int(n)
 
 
+rate_range = click.IntRange(4_000, 768_000)  # audio.limits', which would import numpy
+
 confirm_option = click.option(
     "--confirm",
     metavar="K/N",
     default="{}/{}".format(*TriggerConfig.confirm),
     callback=_parse_confirm,
     help="An event begins when K of the last N windows reach the threshold.",
+)
+
+
+def _read_url(context: click.Context, option: click.Parameter, value: str | None) -> str | None:
+    """Return a URL, read from a file for @FILE: a command line is shown to every user by ps."""
+    if value is None or not value.startswith("@"):
+        return value
+    try:
+        url = Path(value[1:]).read_text().strip()
+    except (OSError, UnicodeDecodeError) as err:
+        raise click.BadParameter(f"{value[1:]}: cannot be read ({one_line(err)})") from err
+    if not url or len(url.splitlines()) > 1:
+        raise click.BadParameter(f"{value[1:]}: expected one line, the URL")
+    return url
+
+
+url_option = click.option(
+    "--url",
+    callback=_read_url,
+    metavar="URL|@FILE",
+    help="Listen to what ffmpeg plays from here, such as a camera's RTSP; @FILE holds the URL.",
 )
 
 # Of every command that loads an engine.
@@ -69,9 +94,26 @@ engine_options = together(
         help="Compute backend; auto takes the fastest that is available.",
     ),
     click.option(
-        "--threads", type=click.IntRange(1, 256), help="CPU threads.  [default: all cores]"
+        "--threads", type=click.IntRange(1, 256), help="CPU threads.  [default: what it may use]"
     ),
 )
+
+
+def chosen_thresholds(on: float | None, off: float | None, default: Thresholds) -> Thresholds:
+    """Return the thresholds that were set; one that was not (None) moves out of the other's way.
+
+    Raises:
+        ListenEdgeError: impossible ones.
+    """
+    if off is None:
+        off = default.off if on is None else min(default.off, on)
+    return replace(default, on=max(default.on, off) if on is None else on, off=off)
+
+
+def unless_default(name: str, value: float) -> float | None:
+    """Return an option's value, None if the user did not set it."""
+    source = click.get_current_context().get_parameter_source(name)
+    return None if source is ParameterSource.DEFAULT else value
 
 
 def load_engine(
@@ -85,13 +127,10 @@ def load_engine(
     from listen_edge.bundle.opening import open_bundle
     from listen_edge.runtime.engine import Engine
 
-    opened = open_bundle(bundle)
-    shipped, thresholds = opened.manifest, None
+    opened, thresholds = open_bundle(bundle), None
     if on is not None or off is not None:
-        thresholds = Thresholds(
-            shipped.on_threshold if on is None else on,
-            shipped.off_threshold if off is None else off,
-        )
+        shipped = Thresholds(opened.manifest.on_threshold, opened.manifest.off_threshold)
+        thresholds = chosen_thresholds(on, off, shipped)
     return Engine(opened, backend=backend, n_threads=threads, thresholds=thresholds)
 
 

@@ -20,11 +20,14 @@ from listen_edge import __version__
 from listen_edge.cli.commands import COMMANDS
 from listen_edge.cli.lazy_group import LazyGroup
 from listen_edge.errors import ListenEdgeError, MissingExtraError
+from listen_edge.extras import extra_for
+from listen_edge.urls import without_secrets_of
 
 
 def main() -> None:
     """Run the command line and exit."""
     try:
+        _mend_standard_streams()
         code = cli(standalone_mode=False)
         sys.stdout.flush()
         sys.exit(code if isinstance(code, int) else 0)
@@ -33,7 +36,9 @@ def main() -> None:
     except click.ClickException as err:
         err.show()
         sys.exit(err.exit_code)
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, click.Abort) as err:
+        if isinstance(err.__cause__, EOFError):  # click takes a cut file's for Ctrl-D
+            sys.exit(_fail("a file ends too early; is one empty or cut?", 1))
         sys.exit(130)
     except (_StdoutClosedError, BrokenPipeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -41,9 +46,32 @@ def main() -> None:
     except OSError as err:  # a full disk, a folder without permission
         where = f"{err.filename}: " if err.filename else ""
         sys.exit(_fail(f"{where}{err.strerror or err}", 1))
-    except ModuleNotFoundError as err:
-        extra = {"onnx": "export", "onnxscript": "export"}.get(err.name or "", "train")
-        sys.exit(_fail(str(MissingExtraError(err.name or "a package", extra)), 1))
+
+
+class _WithoutSecrets(logging.Formatter):
+    """Other packages log the URLs that they ask."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return without_secrets_of("", super().format(record))
+
+
+def _mend_standard_streams() -> None:
+    """Let no file that is opened later take the place of a closed stdin, stdout or stderr.
+
+    Raises:
+        ListenEdgeError: stdout is closed: a result would be lost, and none be told.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number: this one
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115 - for the process's life
+    if sys.stdout is None:
+        raise ListenEdgeError(
+            "standard output is closed, and results go there; use >/dev/null to see none"
+        )
 
 
 def _fail(message: str, code: int) -> int:
@@ -61,6 +89,11 @@ class _Root(LazyGroup):
             return super().invoke(ctx)
         except BrokenPipeError as err:
             raise _StdoutClosedError from err
+        except ModuleNotFoundError as err:
+            module = (err.name or "").partition(".")[0]
+            if module in ("", "listen_edge"):
+                raise
+            raise MissingExtraError(module, extra_for(module, ctx.invoked_subcommand)) from err
 
 
 @click.group(
@@ -73,4 +106,6 @@ class _Root(LazyGroup):
 def cli(verbose: bool) -> None:
     """Ask which sounds are present, and which are not. On this device, without a network."""
     level = logging.INFO if verbose else logging.WARNING
-    logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr, force=True)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_WithoutSecrets("%(message)s"))
+    logging.basicConfig(level=level, handlers=[handler], force=True)

@@ -1,6 +1,6 @@
-"""Signals: Ctrl-C and SIGTERM end the program within a second at any moment, SIGUSR1 swaps.
+"""Signals: Ctrl-C, SIGTERM and SIGHUP end the program within a second at any moment, SIGUSR1 swaps.
 
-Events are closed before the end. SIGUSR1 and not SIGHUP, which also says that a terminal has gone.
+Events are closed before the end. SIGUSR1 and not SIGHUP, which says that a terminal has gone.
 """
 
 from __future__ import annotations
@@ -8,13 +8,14 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from types import FrameType, TracebackType
 
 DEADLINE_S = 0.7
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_SWAP = getattr(signal, "SIGUSR1", None)  # not on Windows
+_SWAP, _HANGUP = (getattr(signal, name, None) for name in ("SIGUSR1", "SIGHUP"))  # not on Windows
+_EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 0, _HANGUP: 129}
 
 
 class StopSignals:
@@ -29,7 +30,9 @@ class StopSignals:
         on_deadline: frees what would outlive the process.
         on_swap: reads the bundle's adapter again.
         exit_code: None without a signal; 130 after Ctrl-C, as the shell expects; 0 after SIGTERM,
-            which is how a service is asked to end.
+            which is how a service is asked to end; 129 after SIGHUP, which asks for nothing: the
+            shell's own code, by which a supervisor sees that listening is to begin again. Under
+            nohup SIGHUP stays ignored.
     """
 
     def __init__(self) -> None:
@@ -45,7 +48,9 @@ class StopSignals:
         self._is_over = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="stopping", daemon=True)
         self._watcher.start()
-        handlers = dict.fromkeys(_SIGNALS, self._handle)
+        handlers = {signal.SIGINT: self._handle, signal.SIGTERM: self._handle}
+        if _HANGUP is not None and signal.getsignal(_HANGUP) is not signal.SIG_IGN:
+            handlers[_HANGUP] = self._handle
         if _SWAP is not None:
             handlers[_SWAP] = self._handle_swap
         self._before = {number: signal.signal(number, to) for number, to in handlers.items()}
@@ -62,9 +67,11 @@ class StopSignals:
         self._signalled.close()
         self._watcher.join()
         self.on_stop = self.on_deadline = self.on_swap = None
+        if isinstance(err, OSError) and self.exit_code == _EXIT_CODES[_HANGUP]:
+            sys.exit(self.exit_code)  # the terminal has gone, and the last lines with it
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        self.exit_code = _exit_code(number)
+        self.exit_code = _EXIT_CODES[number]
         if self.on_stop is not None:
             self.on_stop()
 
@@ -75,14 +82,10 @@ class StopSignals:
     def _watch(self) -> None:
         with self._wake:
             while received := self._wake.recv(1):
-                if received[0] not in _SIGNALS:
+                if received[0] not in _EXIT_CODES:
                     continue
                 if not self._is_over.wait(DEADLINE_S):
                     if self.on_deadline is not None:
                         self.on_deadline()
-                    os._exit(_exit_code(received[0]))
+                    os._exit(_EXIT_CODES[received[0]])
                 return
-
-
-def _exit_code(number: int) -> int:
-    return 130 if number == signal.SIGINT else 0

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from listen_edge.cli.listen_options import listen_config, listen_options, with_tuned_thresholds
-from listen_edge.cli.options import load_engine
+from listen_edge.cli.options import load_engine, url_option
 from listen_edge.cli.stopping import StopSignals
 from listen_edge.errors import ListenEdgeError
 from listen_edge.lines.error import ErrorLine
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--device", help="Audio device: index or part of its name.  [default: the system's]")
-@click.option("--url", help="Listen to what ffmpeg plays from here, such as a camera's RTSP.")
+@url_option
 @click.option("--stdin", "is_stdin", is_flag=True, help="Listen to raw PCM on standard input.")
 @click.option("--wait-for-device", is_flag=True, help="A device that is not there yet is no error.")
 @listen_options

@@ -79,8 +79,8 @@ class Listener:
     Raises:
         ListenEdgeError: an impossible configuration.
         QuestionError: a question that names no sound.
-        AudioError: while iterating: a live source is not there at the start; a recording is
-            damaged or stalls.
+        AudioError: while iterating: a live source is not there at the start, or ends before it was
+            heard; a recording is damaged or stalls.
     """
 
     def __init__(
@@ -194,6 +194,11 @@ class Listener:
                 reason, span_s = unheard
                 yield from self._say(self._unheard(reason, span_s))
             yield from self._watch(reception)
+        if reception.has_ended and self._counts.windows == 0:
+            raise AudioError(
+                f"{self._source.name}: ended before {MIN_DURATION_S} s of sound had come; did what "
+                "records it fail?"
+            )
         yield from self._close_events("end_of_stream" if reception.has_ended else "stopped")
 
     def _watch(self, reception: Reception) -> Iterator[Line]:

@@ -117,7 +117,7 @@ class Reception:
             self.liveness.message = (
                 f"listening{' again' if self._has_heard else ''} at {block.rate} Hz, "
                 f"{block.samples.shape[1]} channels"
-            )
+            ) + (f" on {block.device!r}" if block.device is not None else "")
         self._has_heard = True
         self._frames_at_s = block.received_s
         self.n_overflows += block.has_overflowed

@@ -216,7 +216,7 @@ def check_backends(engine: Engine | None, refusal: ListenEdgeError | None) -> Ch
 
 def check_threads(wanted: int | None) -> Check:
     """Compare the threads with the cores."""
-    from listen_edge.runtime.engine import usable_cores
+    from listen_edge.runtime.threads import usable_cores
 
     n_usable = usable_cores()
     n_threads = wanted or n_usable

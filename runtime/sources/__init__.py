@@ -23,12 +23,14 @@ class Block:
         rate: Hz.
         received_s: time.monotonic() of its arrival.
         has_overflowed: samples were lost just before or within this block.
+        device: what delivers it, where the source may be one of several.
     """
 
     samples: NDArray[np.float32]
     rate: int
     received_s: float
     has_overflowed: bool = False
+    device: str | None = None
 
 
 class EndOfStream(Exception):  # noqa: N818 - an end, not an error
@@ -60,6 +62,7 @@ class Source(Protocol):
         Raises:
             EndOfStream: it ended as it should.
             AudioError: it is lost; open may bring it back.
+            BackendError: what it needs is not installed.
         """
 
     def close(self) -> None:

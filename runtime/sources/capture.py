@@ -1,14 +1,15 @@
 """The capture process: PortAudio lives and dies here, so that it can never hang the listener.
 
     python -m listen_edge.runtime.sources.capture                   list the input devices as JSON
-    python -m listen_edge.runtime.sources.capture DEVICE [KNOWN]    record until stdin is closed
+    python -m listen_edge.runtime.sources.capture DEVICE [KNOWN]    record until stdin is closed;
+                                                                    KNOWN: Opened as JSON
 
 PortAudio freezes its device list when it starts, and a call into a device that was pulled out may
 never return; a fresh process sees the devices of today, and this one can be killed. It imports
 neither numpy nor anything else of the package's weight.
 
-stdout: one JSON line (rate, n_channels, name; or error), then records: a header (HEADER) and
-interleaved little-endian float32 frames.
+stdout: one JSON line (rate, n_channels, known; or error, is_lasting), then records: a header
+(HEADER) and interleaved little-endian float32 frames.
 """
 
 from __future__ import annotations
@@ -22,10 +23,18 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any, BinaryIO
 
-from listen_edge.errors import AudioError
-from listen_edge.runtime.sources.devices import Device, choose_device, settings_to_try
+from listen_edge.errors import AudioError, MissingExtraError
+from listen_edge.runtime.sources.devices import (
+    Device,
+    Opened,
+    choose_device,
+    opened,
+    settings_to_try,
+)
+from listen_edge.runtime.sources.identity import card_identity
 
 HEADER = struct.Struct("<I?")  # bytes of samples that follow, whether samples were lost before
 DEFAULT = "default"  # the DEVICE argument for the system's default input
@@ -47,6 +56,7 @@ def list_devices(*, with_rates: bool) -> list[Device]:
         {
             "index": info["index"],
             "name": info["name"],
+            "identity": card_identity(info["name"]),
             "host": hosts[info["hostapi"]]["name"],
             "n_channels": info["max_input_channels"],
             "rate": info["default_samplerate"],
@@ -68,7 +78,7 @@ def _accepts(index: int, rate: int) -> bool:
     return True
 
 
-def record(wanted: str, out: BinaryIO, known: str | None = None) -> None:
+def record(wanted: str, out: BinaryIO, known: Opened | None = None) -> None:
     """Write what the device delivers until it stops.
 
     Args:
@@ -94,7 +104,8 @@ def record(wanted: str, out: BinaryIO, known: str | None = None) -> None:
             lost.set()
 
     stream, rate, n_channels = _start(device, copy)
-    _write_json(out, {"rate": rate, "n_channels": n_channels, "name": device["name"]})
+    described = asdict(opened(device, devices))
+    _write_json(out, {"rate": rate, "n_channels": n_channels, "known": described})
     meter, delivered_s = LossMeter(), 0.0
     while True:
         try:
@@ -177,24 +188,25 @@ def _die_with_parent() -> None:
 
 
 def main() -> None:
-    out = sys.stdout.buffer
+    out, is_lasting = sys.stdout.buffer, False
     try:
         if len(sys.argv) == 1:
             _write_json(out, list_devices(with_rates=True))
             return
         threading.Thread(target=_die_with_parent, daemon=True).start()
-        record(sys.argv[1], out, *sys.argv[2:3])
+        record(sys.argv[1], out, *(Opened(**json.loads(known)) for known in sys.argv[2:3]))
     except BrokenPipeError:
         os._exit(0)
     except ImportError:
-        error = "sounddevice is not installed; run: pip install 'listen-edge[mic]'"
+        is_lasting, error = True, str(MissingExtraError("sounddevice", "mic"))
     except AudioError as err:
         error = str(err)
     except OSError as err:  # sounddevice cannot find the PortAudio library
+        is_lasting = True
         error = f"PortAudio cannot be used ({err}); run: apt-get install libportaudio2"
     except Exception as err:  # PortAudio's own, whatever they are: the parent shows the line
         error = f"PortAudio: {err}"
-    _write_json(out, {"error": error})
+    _write_json(out, {"error": error, "is_lasting": is_lasting})
     os._exit(1)  # PortAudio's clean-up may hang on a device that is gone
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 import time
 
 from listen_edge.audio.ffmpeg import Ffmpeg, require_ffmpeg
 from listen_edge.errors import AudioError
+from listen_edge.printable import printable
 from listen_edge.runtime.sources import Block
 from listen_edge.runtime.sources.reader import BackgroundReader
+from listen_edge.urls import without_secrets
 
-_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 _BLOCK_S = 0.1
 
 
@@ -25,7 +25,7 @@ class FfmpegSource:
     is_live = True
 
     def __init__(self, url: str, *, program: str = "ffmpeg") -> None:
-        self.name = without_credentials(url)
+        self.name = printable(without_secrets(url))
         self._url, self._program = url, program
         self._decoder: Ffmpeg | None = None
         self._reader: BackgroundReader | None = None
@@ -48,7 +48,7 @@ class FfmpegSource:
                 if not len(samples):
                     raise AudioError(f"the stream ended; {decoder.why_ended()}")
             except AudioError as err:
-                raise AudioError(f"{self.name}: {without_credentials(str(err))}") from err
+                raise AudioError(f"{self.name}: {err}") from err
             return Block(samples, rate, time.monotonic())
 
         self._reader = BackgroundReader(read_block, drops_oldest=True)
@@ -66,8 +66,3 @@ class FfmpegSource:
             self._reader = None
         if decoder is not None:
             decoder.close()
-
-
-def without_credentials(text: str) -> str:
-    """Return the text without user names and passwords of URLs: it goes into lines and logs."""
-    return _CREDENTIALS.sub("", text)

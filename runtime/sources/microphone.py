@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from listen_edge.errors import AudioError
+from listen_edge.errors import AudioError, BackendError
 from listen_edge.runtime.sources import Block
 from listen_edge.runtime.sources.capture import DEFAULT, HEADER
 from listen_edge.runtime.sources.devices import Device
@@ -28,21 +28,23 @@ class MicrophoneSource:
     """An audio input device at its own rate and channel count.
 
     Args:
-        device: index, or a part of the name; None for the system's default. Opened again, a device
-            is looked for by the name it had.
+        device: index, or a part of the name; None for the system's default. Opened again, it is
+            the same device or none, see devices.choose_device.
     """
 
     is_live = True
 
     def __init__(self, device: str | None = None) -> None:
         self.name = "microphone" if device is None else device
-        self._arguments = [DEFAULT if device is None else device]
+        self._wanted = DEFAULT if device is None else device
+        self._known: dict[str, Any] | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._reader: BackgroundReader | None = None
         self._format: tuple[int, int] | None = None
 
     def open(self) -> None:
-        process = _capture(*self._arguments)
+        known = [] if self._known is None else [json.dumps(self._known)]
+        process = _capture(self._wanted, *known)
         self._format = None
         self._reader = BackgroundReader(lambda: self._read_block(process), drops_oldest=True)
         self._process = process
@@ -63,11 +65,7 @@ class MicrophoneSource:
     def _read_block(self, process: subprocess.Popen[bytes]) -> Block:
         assert process.stdout is not None
         if self._format is None:
-            opened = _parse(process.stdout.readline())
-            self._format = opened["rate"], opened["n_channels"]
-            logger.info("%s: %d Hz, %d channels", opened["name"], *self._format)
-            if self._arguments[0] != DEFAULT:
-                self._arguments[1:] = [opened["name"]]
+            self._format = self._opened(process.stdout.readline())
         rate, n_channels = self._format
         header = process.stdout.read(HEADER.size)
         if header[:1] == b"{":  # no length of whole floats begins so
@@ -79,14 +77,33 @@ class MicrophoneSource:
         if len(data) < n_bytes:
             raise AudioError(_ENDED)
         samples = np.frombuffer(data, "<f4").reshape(-1, n_channels)
-        return Block(samples, rate, time.monotonic(), has_overflowed)
+        assert self._known is not None
+        return Block(samples, rate, time.monotonic(), has_overflowed, self._known["name"])
+
+    def _opened(self, line: bytes) -> tuple[int, int]:
+        """Return rate and n_channels of the device that was opened, and keep what it was."""
+        try:
+            opened = _parse(line)
+        except BackendError as err:
+            if self._known is None:
+                raise
+            raise AudioError(str(err)) from err  # it was there, and may be again
+        except AudioError:
+            if self._known is not None:  # it has gone: the list is no longer what it was
+                self._known["index"] = None
+            raise
+        self._known = opened["known"]
+        rate, n_channels = opened["rate"], opened["n_channels"]
+        logger.info("%s: %d Hz, %d channels", opened["known"]["name"], rate, n_channels)
+        return rate, n_channels
 
 
 def input_devices() -> list[Device]:
     """Return the input devices there are now, see capture.list_devices.
 
     Raises:
-        AudioError: PortAudio is missing or does not answer.
+        AudioError: PortAudio does not answer.
+        BackendError: it is missing.
     """
     process = _capture()
     try:
@@ -129,5 +146,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 def _parse(line: bytes) -> Any:
     content = json.loads(line) if line.strip() else {"error": _ENDED}
     if isinstance(content, dict) and "error" in content:
-        raise AudioError(content["error"])
+        is_lasting = content.get("is_lasting", False)
+        raise (BackendError if is_lasting else AudioError)(content["error"])
     return content

@@ -11,14 +11,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from listen_edge.errors import AudioError
+from listen_edge.errors import AudioError, ListenEdgeError
 from listen_edge.runtime.sources import Block, EndOfStream
 
 QUEUE_S = 20.0  # of sound that may wait for the listener
 
 
 class BackgroundReader:
-    """Calls `read_block` on a thread of its own until it returns None or raises AudioError.
+    """Calls `read_block` on a thread of its own until it returns None or raises an error.
 
     Args:
         read_block: blocks until there is a block; None at the end.
@@ -63,8 +63,8 @@ class BackgroundReader:
             while (block := self._read_block()) is not None:
                 if not self._put(block):
                     return
-        except (AudioError, OSError, ValueError) as err:
-            ending = err if isinstance(err, AudioError) else AudioError(str(err))
+        except (ListenEdgeError, OSError, ValueError) as err:
+            ending = err if isinstance(err, ListenEdgeError) else AudioError(str(err))
         with self._changed:
             self._ending = ending
             self._changed.notify_all()

@@ -18,12 +18,17 @@ class StdinSource:
         dtype: "s16le" or "f32le".
         is_live: skip windows to keep up, rather than hold the writer up.
         fd: read from this file descriptor.
+
+    Raises:
+        AudioError: stdin is closed.
     """
 
     def __init__(
         self, rate: int, n_channels: int, dtype: str, *, is_live: bool, fd: int | None = None
     ) -> None:
         self.name, self.is_live = "stdin", is_live
+        if fd is None and sys.stdin is None:
+            raise AudioError("stdin is closed; pipe raw PCM into it, as from `arecord -t raw`")
         self._fd = sys.stdin.fileno() if fd is None else fd
         self._pcm = PcmPipe(self._fd, rate, n_channels, dtype)
         self._reader: BackgroundReader | None = None
