@@ -1,7 +1,8 @@
 # Two commands for a fresh Debian or Ubuntu machine:
 #   make demo   set up .venv, answer questions about the example recordings, listen to them
 #   make test   set up .venv and run every check
-# make arm64 compares the answers of an emulated arm64 with this machine's.
+# make arm64 compares the answers of an emulated arm64 with this machine's; make optimum compares our
+# export of Whisper's encoder with the one of Hugging Face Optimum.
 
 PYTHON ?= python3
 VENV := .venv
@@ -17,7 +18,7 @@ INSTALL := sudo apt-get install -y build-essential python3-dev python3-venv libp
 SOUND := pulseaudio pulseaudio-utils libasound2-plugins libportaudio2 ffmpeg wordnet-base openssl
 ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: demo test check arm64 format system sound clean
+.PHONY: demo test check arm64 optimum format system sound clean
 
 demo: $(VENV)/.demo
 	$(BIN)/listen-edge ask $(CLIPS)/*.ogg --ask "siren?" --ask "is a dog barking?" \
@@ -38,6 +39,20 @@ check:
 # The embedded bundle on an emulated arm64 core, its answers against this machine's; long.
 arm64: $(VENV)/.demo
 	tests/arm64/check.sh
+
+# Optimum wants another transformers than ours, so it has an environment of its own.
+OPTIMUM := .venv-optimum
+WHISPER ?= base
+
+optimum: $(VENV)/.test $(OPTIMUM)/.ready
+	$(BIN)/python benchmarks/optimum_compare.py --whisper $(WHISPER) \
+		--optimum $(OPTIMUM)/bin/python
+
+$(OPTIMUM)/.ready: benchmarks/optimum-requirements.txt
+	test -x $(OPTIMUM)/bin/python || $(PYTHON) -m venv $(OPTIMUM)
+	$(OPTIMUM)/bin/python -m pip install --quiet --disable-pip-version-check \
+		--requirement benchmarks/optimum-requirements.txt
+	touch $@
 
 format:
 	$(BIN)/ruff format .
@@ -69,4 +84,4 @@ $(VENV)/.test: $(VENV)/.demo
 	touch $@
 
 clean:
-	rm -rf build dist *.egg-info $(VENV)
+	rm -rf build dist *.egg-info $(VENV) $(OPTIMUM)

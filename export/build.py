@@ -28,8 +28,9 @@ from listen_edge.evaluation.esc50 import (
     evaluate_esc50,
     margins_of_clips,
 )
-from listen_edge.export.encoder import DEFAULT_PRESET, PRESETS, export_encoder
+from listen_edge.export.encoder import export_encoder, trace_encoder, write_encoder
 from listen_edge.export.parity import Rung, check_parity, parity_json, parity_ladder
+from listen_edge.export.presets import DEFAULT_PRESET, PRESETS
 from listen_edge.log_mel import SAMPLE_RATE
 from listen_edge.prompt import Prompt
 from listen_edge.runtime.engine import Engine
@@ -122,9 +123,10 @@ def export_bundle(run_dir: Path, target: Path, config: BundleConfig) -> None:
     """
     parts = trained_parts(run_dir)
     clips = clips_of_folds(config.esc50, [config.held_out])
+    gguf = _gguf(config)
     with written_folder(target) as folder:
-        rungs = _write_encoders(folder, parts, config, clips)
-        raw = _raw_manifest(parts, config)
+        rungs = _write_encoders(folder, parts, config, gguf, clips)
+        raw = _raw_manifest(parts, config, gguf)
         raw["parity"] = parity_json(rungs)
         raw["files"] = _copy_files(folder, config)
         write_manifest(folder, raw)
@@ -142,21 +144,26 @@ def export_bundle(run_dir: Path, target: Path, config: BundleConfig) -> None:
 
 
 def _write_encoders(
-    folder: Path, parts: TrainedParts, config: BundleConfig, clips: Sequence[Esc50Clip]
+    folder: Path,
+    parts: TrainedParts,
+    config: BundleConfig,
+    gguf: Gguf,
+    clips: Sequence[Esc50Clip],
 ) -> list[Rung]:
     """Write the presets' graphs and return the parity ladder, whose gates have passed."""
     logger.info("exporting the encoder")
     shipped = {name: folder / encoder_file(name) for name in config.presets}
     with tempfile.TemporaryDirectory() as scratch:
         graphs = {"fp32": Path(scratch) / "encoder.onnx"} | shipped
+        traced = trace_encoder(parts.taps, parts.adapter, parts.n_samples)
         for name, path in graphs.items():
-            export_encoder(parts.taps, parts.adapter, parts.n_samples, path, name)
+            write_encoder(traced, path, name)
         logger.info("climbing the parity ladder")
         rungs = parity_ladder(
             parts.taps,
             parts.adapter,
             graphs,
-            runnable_gguf(config.gguf, _gguf(config), config.n_threads),
+            runnable_gguf(config.gguf, gguf, config.n_threads),
             parts.prompt,
             clips[:: max(1, len(clips) // _PARITY_CLIPS)],
             n_samples=parts.n_samples,
@@ -187,9 +194,9 @@ def _copy_files(folder: Path, config: BundleConfig) -> list[dict[str, Any]]:
     return files
 
 
-def _raw_manifest(parts: TrainedParts, config: BundleConfig) -> dict[str, Any]:
+def _raw_manifest(parts: TrainedParts, config: BundleConfig, gguf: Gguf) -> dict[str, Any]:
     """Return the manifest without its files and measurements."""
-    adapter, gguf = parts.adapter, _gguf(config)
+    adapter = parts.adapter
     with Vocabulary(config.gguf) as vocabulary:
         vocab_sha256 = vocabulary.sha256()
     return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -20,8 +21,9 @@ from onnxruntime.quantization import (
 from listen_edge.audio import read_window
 from listen_edge.evaluation.esc50 import Esc50Clip, draw_absent
 from listen_edge.export.build import TrainedParts, trained_parts
-from listen_edge.export.encoder import DEFAULT_PRESET, INPUT, PRESETS, export_encoder
+from listen_edge.export.encoder import INPUT, trace_encoder, write_encoder
 from listen_edge.export.parity import compare
+from listen_edge.export.presets import DEFAULT_PRESET, PRESETS
 from listen_edge.runtime.llama.requantize import write_answering
 from listen_edge.runtime.measure.pairs import Pair, PairFigures, measure_pair
 
@@ -88,33 +90,33 @@ def measure_precisions(
         llms = {name: Path(folder) / f"llm.{name}.gguf" for name in gguf_types}
         for name, path in llms.items():
             write_answering(gguf, path, parts.prompt, name, n_threads)
-        asked = [
-            [clip.label, *absent]
-            for clip, absent in zip(
-                clips, draw_absent(clips, "random", _N_ABSENT, seed=0), strict=True
-            )
-        ]
+        asked = _asked(clips)
         recordings = [clip.path for clip in clips]
         first: PairFigures | None = None
-        for encoder, graph in encoders.items():
-            for llm, path in llms.items():
-                logger.info("encoder %s, LLM %s", encoder, llm)
-                pair = Pair(graph, gguf, path, parts.prompt, parts.n_samples, n_threads)
-                found = measure_pair(pair, recordings, asked)
-                first = first or found
-                rung = compare(f"{encoder}, {llm}", found.margins, first.margins, clips)
-                yield PrecisionRow(
-                    encoder=encoder,
-                    llm=llm,
-                    auroc=rung.auroc,
-                    ece=rung.ece,
-                    flips=rung.flips,
-                    encode_ms=found.encode_ms,
-                    window_ms=found.encode_ms + found.answer_ms,
-                    encoder_mb=graph.stat().st_size / 1e6,
-                    llm_mb=path.stat().st_size / 1e6,
-                    peak_mb=found.peak_mb,
-                )
+        for (encoder, graph), (llm, path) in itertools.product(encoders.items(), llms.items()):
+            logger.info("encoder %s, LLM %s", encoder, llm)
+            pair = Pair(graph, gguf, path, parts.prompt, parts.n_samples, n_threads)
+            found = measure_pair(pair, recordings, asked)
+            first = first or found
+            rung = compare(f"{encoder}, {llm}", found.margins, first.margins, clips)
+            yield PrecisionRow(
+                encoder=encoder,
+                llm=llm,
+                auroc=rung.auroc,
+                ece=rung.ece,
+                flips=rung.flips,
+                encode_ms=found.encode_ms,
+                window_ms=found.encode_ms + found.answer_ms,
+                encoder_mb=graph.stat().st_size / 1e6,
+                llm_mb=path.stat().st_size / 1e6,
+                peak_mb=found.peak_mb,
+            )
+
+
+def _asked(clips: Sequence[Esc50Clip]) -> list[list[str]]:
+    """Return what is asked of each clip: its own sound first, then absent ones."""
+    drawn = draw_absent(clips, "random", _N_ABSENT, seed=0)
+    return [[clip.label, *absent] for clip, absent in zip(clips, drawn, strict=True)]
 
 
 def table_lines(rows: Sequence[PrecisionRow]) -> Iterator[str]:
@@ -145,8 +147,9 @@ def _write_encoders(
     folder: Path, parts: TrainedParts, calibration_clips: Sequence[Esc50Clip]
 ) -> dict[str, Path]:
     encoders = {name: folder / f"encoder.{name}.onnx" for name in PRESETS}
+    traced = trace_encoder(parts.taps, parts.adapter, parts.n_samples)
     for name, path in encoders.items():
-        export_encoder(parts.taps, parts.adapter, parts.n_samples, path, name)
+        write_encoder(traced, path, name)
     static = folder / "encoder.static.onnx"
     windows = (read_window(c.path, parts.n_samples) for c in calibration_clips[:_N_CALIBRATION])
     quantize_static(

@@ -146,17 +146,8 @@ def train_config(whisper_checkpoint: Path, llama_gguf: Path, esc50_folder: Path)
 
 def write_llama_gguf(path: Path, words: tuple[str, ...], n_embd: int = 32) -> None:
     """Write a random LLaMA whose vocabulary is all bytes plus `words`, each one token."""
-    rng = np.random.default_rng(0)
-    tokens = list(_byte_characters())
-    merges: list[str] = []
-    for word in words:  # merge every word from its left, one character at a time
-        for end in range(2, len(word) + 1):
-            merge = f"{word[: end - 1]} {word[end - 1]}"
-            if merge not in merges:
-                merges.append(merge)
-                tokens.append(word[:end])
-    tokens = [*dict.fromkeys(tokens), "<end>"]
-    n_layers, n_heads, n_ff, n_vocab = 2, 2, 64, len(tokens)
+    tokens, merges = _vocabulary(words)
+    n_layers, n_heads, n_ff = 2, 2, 64
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_context_length(2048)
     writer.add_embedding_length(n_embd)
@@ -166,14 +157,39 @@ def write_llama_gguf(path: Path, words: tuple[str, ...], n_embd: int = 32) -> No
     writer.add_head_count_kv(n_heads)
     writer.add_rope_dimension_count(n_embd // n_heads)
     writer.add_layer_norm_rms_eps(1e-5)
-    writer.add_vocab_size(n_vocab)
+    writer.add_vocab_size(len(tokens))
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("gpt-2")
     writer.add_token_list(tokens)
-    writer.add_token_types([gguf.TokenType.NORMAL] * (n_vocab - 1) + [gguf.TokenType.CONTROL])
+    kinds = [gguf.TokenType.NORMAL] * (len(tokens) - 1)
+    writer.add_token_types([*kinds, gguf.TokenType.CONTROL])
     writer.add_token_merges(merges)
-    writer.add_eos_token_id(n_vocab - 1)
-    writer.add_bos_token_id(n_vocab - 1)
+    writer.add_eos_token_id(len(tokens) - 1)
+    writer.add_bos_token_id(len(tokens) - 1)
+    _add_random_weights(writer, n_layers, len(tokens), n_embd, n_ff)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def _vocabulary(words: tuple[str, ...]) -> tuple[list[str], list[str]]:
+    """Return tokens and merges: every word is merged from its left, one character at a time."""
+    tokens = list(_byte_characters())
+    merges: list[str] = []
+    for word in words:
+        for end in range(2, len(word) + 1):
+            merge = f"{word[: end - 1]} {word[end - 1]}"
+            if merge not in merges:
+                merges.append(merge)
+                tokens.append(word[:end])
+    return [*dict.fromkeys(tokens), "<end>"], merges
+
+
+def _add_random_weights(
+    writer: gguf.GGUFWriter, n_layers: int, n_vocab: int, n_embd: int, n_ff: int
+) -> None:
+    rng = np.random.default_rng(0)
 
     def add(name: str, *shape: int) -> None:
         scale = 1.0 if name.endswith("norm.weight") else 0.0
@@ -191,10 +207,6 @@ def write_llama_gguf(path: Path, words: tuple[str, ...], n_embd: int = 32) -> No
         add(f"blk.{k}.ffn_gate.weight", n_ff, n_embd)
         add(f"blk.{k}.ffn_up.weight", n_ff, n_embd)
         add(f"blk.{k}.ffn_down.weight", n_embd, n_ff)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
 
 
 def _byte_characters() -> list[str]:

@@ -9,8 +9,15 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
-from transformers import GPT2Config, WhisperConfig, WhisperModel
+from transformers import (
+    GPT2Config,
+    PreTrainedModel,
+    WhisperConfig,
+    WhisperForConditionalGeneration,
+    WhisperModel,
+)
 
+from benchmarks.optimum_compare import write_transformers
 from listen_edge.errors import BundleError
 from listen_edge.prompt import Prompt
 from listen_edge.runtime.llama.gguf_file import Vocabulary
@@ -20,15 +27,17 @@ from listen_edge.train.backbones import LogMel, WhisperTaps, load_llama, load_wh
 from listen_edge.train.packing import AudioLlama
 
 
-def _save_transformers_whisper(folder: Path) -> WhisperModel:
+def _save_transformers_whisper(
+    folder: Path, kind: type[PreTrainedModel] = WhisperModel, max_shard_size: str = "1GB"
+) -> PreTrainedModel:
     torch.manual_seed(1)
     config = WhisperConfig(
         d_model=32, encoder_layers=3, encoder_attention_heads=2, encoder_ffn_dim=128,
         decoder_layers=1, decoder_attention_heads=2, decoder_ffn_dim=64, vocab_size=64,
         pad_token_id=0, bos_token_id=0, eos_token_id=0, decoder_start_token_id=0,
     )  # fmt: skip
-    model = WhisperModel(config).eval()
-    model.save_pretrained(folder)
+    model = kind(config).eval()
+    model.save_pretrained(folder, max_shard_size=max_shard_size)
     return model
 
 
@@ -75,15 +84,35 @@ def _write_ctranslate2(path: Path, source: Path) -> None:
     path.write_bytes(out)
 
 
-def test_taps_are_transformers_hidden_states_counted_from_one(tmp_path: Path) -> None:
-    model = _save_transformers_whisper(tmp_path)
-    taps = WhisperTaps(load_whisper_encoder(str(tmp_path)), [1, 2])
+@pytest.mark.parametrize("max_shard_size", ["1GB", "50KB"], ids=["one file", "shards"])
+@pytest.mark.parametrize(
+    "kind", [WhisperModel, WhisperForConditionalGeneration], ids=["bare", "as on the hub"]
+)
+def test_taps_are_transformers_hidden_states_counted_from_one(
+    tmp_path: Path, kind: type[PreTrainedModel], max_shard_size: str
+) -> None:
+    whisper = _save_transformers_whisper(tmp_path, kind, max_shard_size)
+    assert (tmp_path / "model.safetensors.index.json").exists() == (max_shard_size == "50KB")
+    encoder = load_whisper_encoder(str(tmp_path))
     samples = torch.randn(1, 480_000) * 0.1
     with torch.inference_mode():
-        ours = taps(samples)
-        hidden = model.encoder(LogMel(80)(samples), output_hidden_states=True).hidden_states
-    for k, tap in enumerate((1, 2)):
-        assert torch.allclose(ours[:, k], hidden[tap], atol=1e-4)
+        ours = WhisperTaps(encoder, [1, 2, 3])(samples)
+        theirs = whisper.get_encoder()(LogMel(80)(samples), output_hidden_states=True)
+        assert len(theirs.hidden_states) == 4  # the first is the embedding output
+        for tap in (1, 2):
+            assert torch.allclose(ours[:, tap - 1], theirs.hidden_states[tap], atol=1e-4)
+        # and the last, unlike the last tap, is behind the final norm
+        assert torch.allclose(encoder.ln_post(ours[:, 2]), theirs.hidden_states[3], atol=1e-4)
+
+
+def test_the_folder_that_optimum_is_given_holds_the_same_encoder(
+    tmp_path: Path, whisper_checkpoint: Path
+) -> None:
+    encoder = load_whisper_encoder(str(whisper_checkpoint))
+    write_transformers(encoder, tmp_path)
+    state = load_whisper_encoder(str(tmp_path)).state_dict()
+    assert state.keys() == encoder.state_dict().keys()
+    assert all(torch.equal(state[name], tensor) for name, tensor in encoder.state_dict().items())
 
 
 def test_a_short_window_is_not_padded(whisper_checkpoint: Path) -> None:

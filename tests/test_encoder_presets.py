@@ -19,7 +19,8 @@ from listen_edge.bundle.opening import open_bundle
 from listen_edge.bundle.writing import describe_file, write_manifest
 from listen_edge.errors import BackendError, BundleError
 from listen_edge.export import encoder as export
-from listen_edge.export.encoder import PRESETS, EncoderGraph, export_encoder
+from listen_edge.export.encoder import EncoderGraph, export_encoder, trace_encoder, write_encoder
+from listen_edge.export.presets import PRESETS
 from listen_edge.runtime import backends
 from listen_edge.runtime import encoder as sessions
 from listen_edge.runtime.encoder import EncoderSession
@@ -70,6 +71,21 @@ def test_every_preset_answers_as_torch_does(
     else:
         assert error < {"fp32": 1e-4, "fp16": 0.01, "int8": 0.1}[PRESETS[preset].precision]
     assert list(tmp_path.iterdir()) == [tmp_path / "e.onnx"]
+
+
+def test_one_trace_serves_every_preset_in_any_order(graph: EncoderGraph, tmp_path: Path) -> None:
+    traced = trace_encoder(graph.taps, graph.adapter, N_SAMPLES)
+    for preset in ("jetson-fp16", "fp32", "x86-avx2", "fp32", "jetson-fp16"):
+        write_encoder(traced, tmp_path / "shared.onnx", preset)
+        export_encoder(graph.taps, graph.adapter, N_SAMPLES, tmp_path / "own.onnx", preset)
+        assert (tmp_path / "shared.onnx").read_bytes() == (tmp_path / "own.onnx").read_bytes()
+        model = onnx.load(tmp_path / "shared.onnx")
+        onnx.checker.check_model(model)
+        domains = {entry.domain: entry.version for entry in model.opset_import}
+        assert domains[""] == PRESETS[preset].opset
+        if not PRESETS[preset].is_fused:  # what TensorRT reads
+            assert list(domains) == [""]
+            assert not {"Gelu", "MultiHeadAttention"} & {n.op_type for n in model.graph.node}
 
 
 def test_half_precision_keeps_the_spectrogram_in_float32(

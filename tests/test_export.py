@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -14,10 +17,12 @@ import torch
 from listen_edge.bundle.opening import open_bundle
 from listen_edge.errors import BundleError, ListenEdgeError, ParityError
 from listen_edge.evaluation.esc50 import clips_of_folds
+from listen_edge.export import build
 from listen_edge.export.build import BundleConfig, export_bundle, export_run_encoder
-from listen_edge.export.encoder import PRESETS, EncoderGraph, export_encoder
+from listen_edge.export.encoder import EncoderGraph, export_encoder
 from listen_edge.export.parity import Gate, Rung, check_parity
 from listen_edge.export.precisions import STATIC, measure_precisions, table_lines
+from listen_edge.export.presets import PRESETS
 from listen_edge.prompt import Prompt
 from listen_edge.runtime.encoder import EncoderSession
 from listen_edge.runtime.engine import Engine
@@ -142,6 +147,30 @@ def test_a_run_becomes_a_bundle_that_answers(
     export_bundle(run_dir, tmp_path / "second", carried)
     second = open_bundle(str(tmp_path / "second"))
     assert second.manifest.calibration == bundle.manifest.calibration
+
+
+def test_the_network_is_traced_once_and_fp32_written_once(
+    run_dir: Path, bundle_config: BundleConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+
+    def count(function: Callable[..., Any], *arguments: Any) -> Any:
+        calls.append(" ".join([function.__name__, *(a for a in arguments if isinstance(a, str))]))
+        return function(*arguments)
+
+    for function in (build.trace_encoder, build.write_encoder, build.sha256_of):
+        monkeypatch.setattr(build, function.__name__, functools.partial(count, function))
+    monkeypatch.setattr(build, "check_parity", lambda rungs: None)
+    for presets, written in (
+        (("x86-avx2", "jetson-fp16"), ["fp32", "x86-avx2", "jetson-fp16"]),
+        (("fp32",), ["fp32"]),
+    ):
+        calls.clear()
+        export_bundle(run_dir, tmp_path / presets[0], replace(bundle_config, presets=presets))
+        writes = [f"write_encoder {preset}" for preset in written]
+        assert calls == ["sha256_of", "trace_encoder", *writes]  # the GGUF is hashed once, too
+    rungs = open_bundle(str(tmp_path / "fp32")).manifest.raw["parity"]
+    assert rungs[-1]["name"] == "encoder onnx fp32, LLM gguf"
 
 
 def test_a_failing_gate_writes_nothing(

@@ -38,6 +38,20 @@ from listen_edge.train.foreign_weights import (
     refuse_quantized,
 )
 
+# transformers' names of an encoder's tensors -> openai-whisper's, in this order
+TENSOR_NAMES = (
+    ("embed_positions.weight", "positional_embedding"),
+    ("self_attn_layer_norm.", "attn_ln."),
+    ("self_attn.q_proj", "attn.query"),
+    ("self_attn.k_proj", "attn.key"),
+    ("self_attn.v_proj", "attn.value"),
+    ("self_attn.out_proj", "attn.out"),
+    ("final_layer_norm.", "mlp_ln."),
+    ("layer_norm.", "ln_post."),
+    ("fc1", "mlp.0"),
+    ("fc2", "mlp.2"),
+    ("layers.", "blocks."),
+)
 _CT2_VERSION = 6
 _CT2_DTYPES = {0: np.float32, 1: np.int8, 2: np.int16, 3: np.int32, 4: np.float16}
 
@@ -236,23 +250,11 @@ def _from_transformers(folder: Path) -> AudioEncoder:
         config.encoder_attention_heads,
         config.encoder_layers,
     )
-    renames = (
-        ("embed_positions.weight", "positional_embedding"),
-        ("self_attn_layer_norm", "attn_ln"),
-        ("self_attn.q_proj", "attn.query"),
-        ("self_attn.k_proj", "attn.key"),
-        ("self_attn.v_proj", "attn.value"),
-        ("self_attn.out_proj", "attn.out"),
-        ("final_layer_norm", "mlp_ln"),
-        ("fc1", "mlp.0"),
-        ("fc2", "mlp.2"),
-        ("layers.", "blocks."),
-    )
     state = {}
     for name, tensor in model.encoder.state_dict().items():
-        for old, new in renames:
-            name = name.replace(old, new)
-        state[name.replace("layer_norm.", "ln_post.")] = tensor
+        for theirs, ours in TENSOR_NAMES:
+            name = name.replace(theirs, ours)
+        state[name] = tensor
     encoder.load_state_dict(state)
     return encoder
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from listen_edge.concepts import may_be_confused
 from listen_edge.errors import ListenEdgeError
 from listen_edge.ontology import Ontology
 from listen_edge.train.config import TrainConfig
-from listen_edge.train.datasets import read_dataset, readable
+from listen_edge.train.datasets import Row, read_dataset, readable
 from listen_edge.train.questions import QuestionBank
 from listen_edge.train.scenes import Scene, draw_scenes
 from listen_edge.train.texts.library import TextLibrary
@@ -76,17 +76,7 @@ def read_material(config: TrainConfig) -> Material:
         AudioError: a data set is not where it should be.
         ListenEdgeError: nothing to train on, or nothing held out.
     """
-    rows = [
-        row
-        for spec in config.data
-        for row in read_dataset(spec)
-        if not _is_left_out(row.tags, config.left_out_labels)
-    ]
-    rows.sort(key=lambda row: row.path.name)  # whatever the order of --data, the same scenes
-    rows, unreadable = readable(rows)
-    if unreadable:
-        named = ", ".join(path.name for path in unreadable[:5])
-        logger.warning("%d recordings cannot be read and are left out: %s", len(unreadable), named)
+    rows = _readable_rows(config)
     folds = {row.split for row in rows if row.split.startswith("fold")}
     kept = [row for row in rows if row.split in folds or row.split not in config.left_out]
     scenes = draw_scenes(
@@ -106,17 +96,15 @@ def read_material(config: TrainConfig) -> Material:
             f"nothing to train on or nothing of {', '.join(config.held_out)} held out; "
             f"the data has the splits {', '.join(splits)}"
         )
-    ontology = Ontology.read(Path(config.ontology)) if config.ontology else None
     trained = {*train_rows}
     counts = Counter(tag for k in plain if k in trained for tag in scenes[k].labels)
     held_labels = {tag for k in held_out_rows for tag in scenes[k].labels}
-    facts = {label: _facts(label, ontology) for label in sorted({*counts, *held_labels})}
     return Material(
         scenes=scenes,
         train_rows=train_rows,
         single_rows=[k for k in train_rows if len(scenes[k].labels) == 1],
         held_out_rows=held_out_rows,
-        bank=QuestionBank(counts, facts),
+        bank=QuestionBank(counts, _facts_of({*counts, *held_labels}, config.ontology)),
         texts=TextLibrary(
             Path(config.texts) if config.texts else None,
             config.text_kinds,
@@ -125,11 +113,31 @@ def read_material(config: TrainConfig) -> Material:
     )
 
 
+def _readable_rows(config: TrainConfig) -> list[Row]:
+    """Return what the data sets have that is to be heard, the same in whatever order of --data."""
+    rows = [
+        row
+        for spec in config.data
+        for row in read_dataset(spec)
+        if not _is_left_out(row.tags, config.left_out_labels)
+    ]
+    rows, unreadable = readable(sorted(rows, key=lambda row: row.path.name))
+    if unreadable:
+        named = ", ".join(path.name for path in unreadable[:5])
+        logger.warning("%d recordings cannot be read and are left out: %s", len(unreadable), named)
+    return rows
+
+
 def _labels_known(scene: Scene) -> tuple[str, ...] | None:
     """Return what is heard in a scene, sorted; None if a recording in it has no tags."""
     if all(placement.row.tags for placement in scene.placements):
         return tuple(sorted(scene.labels))
     return None
+
+
+def _facts_of(labels: Iterable[str], ontology_path: str | None) -> dict[str, Facts]:
+    ontology = Ontology.read(Path(ontology_path)) if ontology_path else None
+    return {label: _facts(label, ontology) for label in sorted(labels)}
 
 
 def _facts(label: str, ontology: Ontology | None) -> Facts:

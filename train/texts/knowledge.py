@@ -11,7 +11,8 @@ from functools import cache
 
 from listen_edge.concepts import may_be_confused
 from listen_edge.ontology import Ontology, name_key
-from listen_edge.train.texts.lexicon import KINDS, OTHER_NAMES
+from listen_edge.train.texts.kinds import KINDS
+from listen_edge.train.texts.names import OTHER_NAMES
 from listen_edge.train.texts.templates import Facts, facts_of
 
 # Branches of the ontology that tell how or where something sounds, not what it is.

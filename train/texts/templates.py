@@ -1,8 +1,9 @@
 """What is known of a label without any LLM: its other names, the kinds it belongs to, its sound.
 
-Three sources, in this order: listen_edge.concepts, the tables of lexicon.py, the AudioSet
-ontology. The tables go by words, so that "wolves howling" is found by "wolf" and a label never seen
-before still by its noun: the longest phrase counts, and the earlier of two equally long ones.
+Three sources, in this order: listen_edge.concepts, the tables of kinds.py, names.py and verbs.py,
+the AudioSet ontology. The tables go by words, so that "wolves howling" is found by "wolf" and a
+label never seen before still by its noun: the longest phrase counts, and the earlier of two equally
+long ones.
 """
 
 from __future__ import annotations
@@ -12,15 +13,9 @@ from dataclasses import dataclass
 
 from listen_edge.concepts import names_of
 from listen_edge.ontology import Ontology, name_key
-from listen_edge.train.texts.lexicon import (
-    KINDS,
-    KINDS_ABOVE,
-    OTHER_NAMES,
-    PLAIN_KINDS,
-    SILENT_VERBS,
-    SOUNDS_LIKE,
-    UNUSUAL_NAMES,
-)
+from listen_edge.train.texts.kinds import KINDS, KINDS_ABOVE, PLAIN_KINDS
+from listen_edge.train.texts.names import OTHER_NAMES, UNUSUAL_NAMES
+from listen_edge.train.texts.verbs import SILENT_VERBS, SOUNDS_LIKE
 
 
 @dataclass(frozen=True)
