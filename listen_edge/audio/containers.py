@@ -15,6 +15,24 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
+HEAD_BYTES = 12  # that tell what a file is
+_KINDS = {
+    b"RIFF": "a WAV or AVI file",
+    b"RIFX": "a WAV file",
+    b"RF64": "an RF64 file",
+    b"BW64": "a BW64 file",
+    b"riff": "a Wave64 file",
+    b"FORM": "an AIFF file",
+    b".snd": "an AU file",
+    b"caff": "a CAF file",
+    b"fLaC": "a FLAC file",
+    b"OggS": "an Ogg file",
+    b"ID3": "an MP3 file",
+    b"\x1aE\xdf\xa3": "a Matroska or WebM file",
+    b"0&\xb2u": "a WMA file",
+    b"wvpk": "a WavPack file",
+    b"#!AMR": "an AMR file",
+}
 MPEG_TAGS = (0x50, 0x55)  # of a WAV that holds MPEG audio
 _PLACEHOLDERS = (0x7F00_0000, 0x7FFF_FFFF, 0xFFFF_FFFF)  # 32 bits; a header's size may be added
 _NEAR = 1 << 16
@@ -54,6 +72,16 @@ class Container:
     def n_sound(self) -> int:
         """Bytes of sound to read: without the chunks that follow it."""
         return self.n_held if self.n_promised is None else min(self.n_held, self.n_promised)
+
+
+def container_kind(head: bytes) -> str | None:
+    """Return what kind of file begins with these HEAD_BYTES or more, None for none that is known.
+
+    Frames of MPEG or ADTS audio without a tag are not told from PCM by so little.
+    """
+    if head[4:8] == b"ftyp":
+        return "an MP4 or M4A file"
+    return next((kind for magic, kind in _KINDS.items() if head.startswith(magic)), None)
 
 
 def read_container(file: BinaryIO, n_bytes: int) -> Container | None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from listen_edge.cli.options import PATH, engine_options, load_engine, question_option
+from listen_edge.cli.telling import tell_error
+from listen_edge.errors import AudioError
 
 if TYPE_CHECKING:
     from listen_edge.lines.answer import Answer
+    from listen_edge.runtime.engine import Engine
 
 
 @click.command()
@@ -30,31 +34,49 @@ def ask(
     exit_code: bool,
     **engine_options: Any,
 ) -> int:
-    """Answer questions about recordings, one line per file and question."""
-    from listen_edge.audio import read_audio
+    """Answer questions about recordings, one line per file and question.
+
+    A folder stands for all recordings below it, - for one on standard input. A recording that
+    cannot be heard is one line on stderr and the others go on; the exit code is then 1, with
+    --exit-code at least 3 unless a sound is present.
+    """
     from listen_edge.question import parse_concept
 
     for question in questions:
         parse_concept(question)  # a bad question fails before anything is loaded
-    for path in files:
-        read_audio(path)  # so does a bad recording, whichever place it has
-    answers: list[Answer] = []
+    states: set[str] = set()
     with load_engine(**engine_options) as engine:
-        for path in files:
-            samples = read_audio(path)
-            found = (
-                [a for row in engine.ask_windows(samples, questions, source=path.name) for a in row]
-                if each_window
-                else engine.ask(samples, questions, source=path.name)
-            )
-            for answer in found:
-                click.echo(answer.to_json_line() if form == "jsonl" else answer.to_text_line())
-            answers += found
-    return _grep_like(answers) if exit_code else 0
+        for answer in _answers(engine, files, questions, each_window):
+            if isinstance(answer, AudioError):
+                states.add("failed")
+                tell_error(answer, form)
+                continue
+            states.add(answer.state)
+            click.echo(answer.to_json_line() if form == "jsonl" else answer.to_text_line())
+    return _grep_like(states) if exit_code else int("failed" in states)
 
 
-def _grep_like(answers: list[Answer]) -> int:
-    states = {answer.state for answer in answers}
+def _answers(
+    engine: Engine, files: Sequence[Path], questions: Sequence[str], each_window: bool
+) -> Iterator[Answer | AudioError]:
+    """Yield answers as they come, and the error of each recording that cannot be heard."""
+    from listen_edge.runtime.asking import ask_recording, ask_whole_recording, named_recordings
+
+    for name, path in named_recordings(files):
+        if isinstance(path, AudioError):  # a folder without recordings
+            yield path
+            continue
+        try:
+            if each_window:
+                for row in ask_recording(engine, path, questions, source=name):
+                    yield from row
+            else:
+                yield from ask_whole_recording(engine, path, questions, source=name)
+        except AudioError as err:
+            yield err
+
+
+def _grep_like(states: set[str]) -> int:
     if "present" in states:
         return 0
-    return 3 if "unknown" in states else 1
+    return 3 if states & {"unknown", "failed"} else 1

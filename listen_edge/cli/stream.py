@@ -15,14 +15,16 @@ import click
 from listen_edge.cli.listen_options import listen_config, listen_options, with_tuned_thresholds
 from listen_edge.cli.options import load_engine, url_option
 from listen_edge.cli.stopping import StopSignals
-from listen_edge.errors import ListenEdgeError
+from listen_edge.cli.telling import tell_error
+from listen_edge.errors import AudioError, ListenEdgeError
 from listen_edge.lines.error import ErrorLine
 
 if TYPE_CHECKING:
     from listen_edge.lines.answer import Answer
     from listen_edge.lines.event import Event
     from listen_edge.lines.health import Health
-    from listen_edge.runtime.listening.listener import Listener
+    from listen_edge.runtime.engine import Engine
+    from listen_edge.runtime.listening.listener import ListenConfig, Listener
     from listen_edge.runtime.sources import Source
 
 
@@ -109,22 +111,55 @@ def _run(
     with StopSignals() as signals:
         try:
             config = listen_config(**options)
-            sources = [opener() for opener in openers]
-            # Loads llama.cpp, which takes long.
-            from listen_edge.runtime.listening.listener import Listener
-
+            sources = [_opened(opener) for opener in openers]
+            if len(sources) == 1 and isinstance(sources[0], AudioError):
+                raise sources[0]  # before anything is loaded
             with load_engine(bundle, backend, threads) as engine:
                 config = with_tuned_thresholds(config, options["thresholds_path"], engine)
+                n_failed = 0
                 for source in sources:
-                    if signals.exit_code is None:
-                        listener = Listener(engine, source, questions, config)
-                        signals.on_swap = partial(listener.swap_adapter, bundle)
-                        _show_all(listener, source, form, signals)
+                    if signals.exit_code is not None:
+                        break
+                    try:
+                        n_failed += _show_one(engine, source, questions, config, form, signals)
+                    except AudioError as err:
+                        if len(sources) == 1:
+                            raise
+                        n_failed += 1  # the others are heard
+                        tell_error(err, form)
         except ListenEdgeError as err:
             if form == "jsonl":
                 click.echo(ErrorLine(str(err)).to_json_line())
             raise
-        return signals.exit_code or 0
+        return signals.exit_code or int(n_failed > 0)
+
+
+def _opened(opener: Callable[[], Source]) -> Source | AudioError:
+    try:
+        return opener()
+    except AudioError as err:
+        return err
+
+
+def _show_one(
+    engine: Engine,
+    source: Source | AudioError,
+    questions: tuple[str, ...],
+    config: ListenConfig,
+    form: str,
+    signals: StopSignals,
+) -> int:
+    """Listen to one source and return how many of its recordings could not be heard whole."""
+    # Loads llama.cpp, which takes long.
+    from listen_edge.runtime.listening.listener import Listener
+    from listen_edge.runtime.sources.file import FolderSource
+
+    if isinstance(source, AudioError):
+        raise source
+    listener = Listener(engine, source, questions, config)
+    signals.on_swap = partial(listener.swap_adapter, str(engine.bundle.folder))
+    _show_all(listener, source, form, signals)
+    return len(source.failed) if isinstance(source, FolderSource) else 0
 
 
 def _show_all(listener: Listener, source: Source, form: str, signals: StopSignals) -> None:

@@ -117,7 +117,7 @@ class FolderSource:
     def _play(self, paths: list[Path]) -> Iterator[NDArray[np.float32]]:
         n_played = 0
         for path in paths:
-            begin_s = n_played / SAMPLE_RATE
+            n_before, begin_s = n_played, n_played / SAMPLE_RATE
             try:
                 with Recording(path) as recording:
                     self.parts.append((begin_s, path))
@@ -125,6 +125,8 @@ class FolderSource:
                         n_played += len(samples)
                         for start in range(0, len(samples), SAMPLE_RATE):
                             yield samples[start : start + SAMPLE_RATE]
+                    if n_played == n_before:
+                        raise AudioError(f"{recording.name}: holds no sound")
             except AudioError as err:
                 self.failed.append(path)
                 logger.warning("%s", err)

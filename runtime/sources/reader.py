@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from listen_edge.audio.containers import HEAD_BYTES, container_kind
 from listen_edge.errors import AudioError, ListenEdgeError
 from listen_edge.runtime.sources import Block, EndOfStream
 
@@ -104,7 +105,7 @@ class PcmPipe:
         self._dtype = np.dtype({"s16le": "<i2", "f32le": "<f4"}[dtype])
         self._frame_bytes = n_channels * self._dtype.itemsize
         self._block_bytes = max(1, rate // 10) * self._frame_bytes
-        self._rest = b""
+        self._rest, self._has_begun = b"", False
 
     def read_block(self) -> Block | None:
         """Return what is there, at most 0.1 s; None at the end. A frame cut in two is dropped."""
@@ -113,6 +114,12 @@ class PcmPipe:
             if not data:
                 return None
             data = self._rest + data
+            if not self._has_begun:
+                if len(data) < HEAD_BYTES:  # a writer may begin slowly
+                    self._rest = data
+                    continue
+                self._has_begun = True
+                _refuse_container(data)
             n_whole = len(data) - len(data) % self._frame_bytes
             self._rest = data[n_whole:]
             if n_whole:
@@ -123,6 +130,16 @@ class PcmPipe:
         if self._dtype.kind == "i":
             samples /= 32768
         return Block(samples.reshape(-1, self._n_channels), self._rate, time.monotonic())
+
+
+def _refuse_container(head: bytes) -> None:
+    """Raise AudioError if what begins so is a file and not raw PCM."""
+    kind = container_kind(head)
+    if kind is not None:
+        raise AudioError(
+            f"stdin holds {kind}, not raw PCM; save it and use `ask` or `replay`, or pipe it "
+            "through `ffmpeg -i - -f s16le -ac 1 -ar 16000 -`"
+        )
 
 
 def _seconds(block: Block) -> float:

@@ -1,0 +1,80 @@
+"""Recordings of any length and number -> answers, as they come: memory holds one window."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from listen_edge.audio.folder import recordings_below
+from listen_edge.audio.limits import check_duration
+from listen_edge.audio.recording import Recording
+from listen_edge.errors import AudioError
+from listen_edge.lines.answer import Answer
+from listen_edge.log_mel import SAMPLE_RATE
+from listen_edge.printable import printable
+from listen_edge.runtime.answers import summarize
+from listen_edge.runtime.engine import Engine
+from listen_edge.runtime.listening.window import Feed, Window
+from listen_edge.runtime.sources import Block
+
+_BLOCK_FRAMES = 1 << 16
+
+
+def named_recordings(paths: Sequence[Path]) -> Iterator[tuple[str, Path | AudioError]]:
+    """Yield (name for the lines, path) of files, and of every recording below folders.
+
+    In place of the paths of a folder without recordings there is an error.
+    """
+    for path in paths:
+        if not path.is_dir():
+            yield printable(path.name), path
+            continue
+        try:
+            for recording in recordings_below(path):
+                yield printable(recording.relative_to(path)), recording
+        except AudioError as err:
+            yield printable(path), err
+
+
+def ask_recording(
+    engine: Engine, path: Path, questions: Sequence[str], *, source: str
+) -> Iterator[list[Answer]]:
+    """Yield the answers of each window in turn, as Engine.ask_windows does of samples.
+
+    Args:
+        path: see Recording.
+        questions, source: as for Engine.ask.
+
+    Raises:
+        AudioError: see Recording; what was heard before has been answered.
+    """
+    for window in _windows(engine, path):
+        yield engine.answer_window(
+            window.samples, questions, start_s=window.begin_s, source=source, doubt=window.doubt
+        )
+
+
+def ask_whole_recording(
+    engine: Engine, path: Path, questions: Sequence[str], *, source: str
+) -> list[Answer]:
+    """Return one answer a question about a whole recording, see summarize; errors as above."""
+    kept: list[Answer] = []
+    for answers in ask_recording(engine, path, questions, source=source):
+        pairs = zip(kept or answers, answers, strict=True)
+        kept = [summarize([before, answer]) for before, answer in pairs]
+    return kept
+
+
+def _windows(engine: Engine, path: Path) -> Iterator[Window]:
+    feed = Feed(*(round(s * SAMPLE_RATE) for s in (engine.window_s, engine.hop_s)))
+    n_frames = 0
+    with Recording(path) as recording:
+        while len(samples := recording.read(_BLOCK_FRAMES)):
+            n_frames += len(samples)
+            yield from feed.push(Block(samples, recording.rate, time.monotonic()))
+        try:
+            check_duration(n_frames, recording.rate)
+        except AudioError as err:
+            raise AudioError(f"{recording.name}: {err}") from err
+    yield from feed.finish()
