@@ -27,7 +27,10 @@ _FEW_STEPS = 4  # of the format's smallest: what a converter makes of nothing
 _WIDEST_STEP = 1 / 128  # of 8 bits
 
 
-def why_deaf(window: NDArray[np.float32], n_window: int) -> Reason | None:
+def why_deaf(
+    window: NDArray[np.float32],
+    n_window: int,  # noqa: ARG001 - asked beside why_doubtful, with the same
+) -> Reason | None:
     """Return why nothing can be heard in a window, None if something can.
 
     Args:
