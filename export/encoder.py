@@ -127,7 +127,11 @@ def _fused_attention() -> Iterator[None]:
     """Write Whisper's attention as onnxruntime's MultiHeadAttention, as long as the block lasts."""
 
     def attend(
-        self: MultiHeadAttention, q: Tensor, k: Tensor, v: Tensor, mask: None = None
+        self: MultiHeadAttention,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        mask: None = None,  # noqa: ARG001 - whisper hands it over
     ) -> tuple[Tensor, None]:
         mixed = torch.onnx.ops.symbolic(
             "com.microsoft::MultiHeadAttention",

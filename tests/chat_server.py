@@ -65,7 +65,7 @@ def chat_server(behave: Behaviour) -> Iterator[ChatServer]:
             self.end_headers()
             self.wfile.write(reply[1])
 
-        def log_message(self, format: str, *args: Any) -> None:
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base's word
             pass
 
     class Server(ThreadingHTTPServer):

@@ -118,7 +118,7 @@ def test_a_list_that_is_not_there_or_of_another_form_is_named(lists: Path) -> No
     other.write_text("audio\tlabel\na\tYes\n")
     with pytest.raises(BenchmarkError, match=r"other\.tsv: column 'audio_index' is missing"):
         hallucination.read_list(other)
-    other.write_text("\n".join([HEADER, "0\tYa\tdog?\tdog\tpositive\tmaybe\trandom"]))
+    other.write_text(f"{HEADER}\n0\tYa\tdog?\tdog\tpositive\tmaybe\trandom")
     with pytest.raises(BenchmarkError, match="row 1: label 'maybe'"):
         hallucination.read_list(other)
     (lists / "cut.tsv.gz").write_bytes((lists / "random_released.tsv.gz").read_bytes()[:60])

@@ -94,7 +94,7 @@ def record(wanted: str, out: BinaryIO, known: Opened | None = None) -> None:
     blocks: queue.Queue[tuple[bytes, bool, float]] = queue.Queue(_MAX_QUEUED)
     lost = threading.Event()
 
-    def copy(data: Any, frames: int, _: Any, status: Any) -> None:
+    def copy(data: Any, _frames: int, _time: Any, status: Any) -> None:
         if status.input_overflow:
             lost.set()
         try:
@@ -204,7 +204,7 @@ def main() -> None:
     except OSError as err:  # sounddevice cannot find the PortAudio library
         is_lasting = True
         error = f"PortAudio cannot be used ({err}); run: apt-get install libportaudio2"
-    except Exception as err:  # PortAudio's own, whatever they are: the parent shows the line
+    except Exception as err:  # noqa: BLE001 - PortAudio's own; the parent shows the line
         error = f"PortAudio: {err}"
     _write_json(out, {"error": error, "is_lasting": is_lasting})
     os._exit(1)  # PortAudio's clean-up may hang on a device that is gone
