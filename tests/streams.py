@@ -11,7 +11,7 @@ import numpy as np
 from listen_edge.errors import AudioError
 from listen_edge.lines.answer import Answer, Reason
 from listen_edge.runtime.score import judge
-from listen_edge.runtime.sources import Block, EndOfStream
+from listen_edge.runtime.sources import Block, EndOfStream, Source
 from listen_edge.runtime.thresholds import Thresholds
 
 RATE = 16_000
@@ -132,3 +132,24 @@ class LevelEngine:
             source=source,
             bundle=self.bundle.id,
         )
+
+
+def read_all(source: Source, timeout_s: float = 20.0) -> list[Block]:
+    """Read to the end of the stream."""
+    blocks, deadline = [], time.monotonic() + timeout_s
+    source.open()
+    try:
+        while time.monotonic() < deadline:
+            block = source.read(0.2)
+            if block is not None:
+                blocks.append(block)
+    except EndOfStream:
+        return blocks
+    finally:
+        source.close()
+    raise AssertionError("the source did not end")
+
+
+def sweep(seconds: float, rate: int = RATE, n_channels: int = 1) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    return rng.uniform(-0.5, 0.5, (round(seconds * rate), n_channels)).astype(np.float32)

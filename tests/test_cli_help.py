@@ -18,7 +18,8 @@ from listen_edge.runtime.listening.trigger import TriggerConfig
 from listen_edge.runtime.measure.mixing import Mixing
 
 _HEAVY = ("numpy", "onnxruntime", "llama_cpp", "torch", "soundfile", "rich")
-_SHELL = {"listen_edge.cli." + name for name in ("root", "commands", "lazy_group", "options")}
+_SHARED = ("root", "commands", "lazy_group", "options", "telling")
+_SHELL = {"listen_edge.cli." + name for name in _SHARED}
 # Runs the arguments and prints which modules that took, last, as JSON.
 _CHILD = """
 import json, sys

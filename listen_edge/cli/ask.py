@@ -60,7 +60,11 @@ def _answers(
     engine: Engine, files: Sequence[Path], questions: Sequence[str], each_window: bool
 ) -> Iterator[Answer | AudioError]:
     """Yield answers as they come, and the error of each recording that cannot be heard."""
-    from listen_edge.runtime.asking import ask_recording, ask_whole_recording, named_recordings
+    from listen_edge.runtime.listening.asking import (
+        ask_recording,
+        ask_whole_recording,
+        named_recordings,
+    )
 
     for name, path in named_recordings(files):
         if isinstance(path, AudioError):  # a folder without recordings
