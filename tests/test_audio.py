@@ -10,7 +10,7 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from listen_edge.audio import level_dbfs, prepare, read_audio
+from listen_edge.audio import at_16_khz, level_dbfs, read_audio
 from listen_edge.errors import AudioError
 
 
@@ -80,9 +80,9 @@ def test_samples_that_are_not_finite_are_refused(tmp_path: Path, bad: float) -> 
 
 def test_impossible_samples_are_refused() -> None:
     with pytest.raises(AudioError, match="sample rate 0 Hz"):
-        prepare(np.zeros(16_000), 0)
+        at_16_khz(np.zeros(16_000), 0)
     with pytest.raises(AudioError, match="shape"):
-        prepare(np.zeros((16_000, 2, 2)), 16_000)
+        at_16_khz(np.zeros((16_000, 2, 2)), 16_000)
 
 
 def test_level_of_silence_is_none() -> None:

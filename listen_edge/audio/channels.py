@@ -94,4 +94,5 @@ def _mix(samples: NDArray[np.float32], signs: dict[int, float]) -> NDArray[np.fl
     total = np.zeros(len(samples), np.float32)
     for channel, sign in signs.items():
         total += np.float32(sign) * samples[:, channel]
-    return total / np.float32(len(signs))
+    total /= np.float32(len(signs))
+    return total

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soxr
@@ -107,14 +108,15 @@ def at_16_khz(samples: NDArray[np.generic], sample_rate: int) -> NDArray[np.floa
     return np.asarray(soxr.resample(scaled, sample_rate, SAMPLE_RATE), np.float32)
 
 
-def _as_float(samples: NDArray[np.generic]) -> NDArray[np.float32]:
+def _as_float(samples: NDArray[Any]) -> NDArray[np.float32]:
     kind = samples.dtype.kind
-    if kind == "f":
-        return samples.astype(np.float32, copy=False)
     if kind == "i":
-        return (samples / -float(np.iinfo(samples.dtype).min)).astype(np.float32)
+        full_scale = -float(np.iinfo(samples.dtype).min)
+        return np.asarray(samples / full_scale, np.float32)
     if samples.dtype == np.uint8:  # as 8-bit WAV
-        return ((samples.astype(np.float32) - 128) / 128).astype(np.float32)
+        return np.asarray((samples.astype(np.float32) - 128) / 128, np.float32)
+    if kind == "f":
+        return np.asarray(samples, np.float32)
     raise AudioError(f"samples of type {samples.dtype}, expected floats in [-1, 1] or integers")
 
 

@@ -124,6 +124,7 @@ class Feed:
         self._begin_s, self._tap = begin_s, tap
         self._resampler: Resampler | None = None
         self._rate: int | None = None
+        self._n_channels = 0
         self._doubts: list[tuple[int, Reason]] = []  # (sample, what happened there)
         self._received_s = 0.0
         self.has_windows = False
