@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from listen_edge.audio import at_16_khz, level_dbfs
-from listen_edge.audio.audibility import NARROW_RATE, audible, why_deaf, why_doubtful
+from listen_edge.audio.audibility import NARROW_RATE, audibility, audible
 from listen_edge.audio.channels import separate
 from listen_edge.bundle.opening import Bundle, open_bundle
 from listen_edge.errors import BundleError
@@ -142,15 +142,13 @@ class Engine:
         """
         window_s = (start_s, start_s + len(window) / self.sample_rate)
         channels = window.reshape(len(window), -1)
-        deaf, level = why_deaf(channels), level_dbfs(channels)
-        unheard = self.unheard(
-            questions, deaf or "silent_input", window_s=window_s, source=source, level=level
-        )
-        if deaf is not None:
+        can_tell, level = audibility(channels, self._n_window), level_dbfs(channels)
+        reason = can_tell.deaf or "inaudible"
+        unheard = self.unheard(questions, reason, window_s=window_s, source=source, level=level)
+        if can_tell.deaf is not None:
             return unheard
         heard = self._listen(channels, [answer.concept for answer in unheard])
-        doubt = doubt or why_doubtful(channels, self._n_window)
-        return heard_answers(heard, unheard, self.bundle, self.thresholds, doubt)
+        return heard_answers(heard, unheard, self.bundle, self.thresholds, doubt or can_tell.doubt)
 
     def unheard(
         self,

@@ -7,6 +7,8 @@ table in docs/listening.md. `doctor` and the answers share them.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,45 +28,49 @@ _PIECE = 1600  # samples, 0.1 s
 _FRAME = 160  # samples, 10 ms
 _FEW_STEPS = 4  # of the format's smallest: what a converter makes of nothing
 _WIDEST_STEP = 1 / 128  # of 8 bits
-_N_FFT, _BAND_BINS = 1024, 8
+_N_FFT, _BAND_BINS, _MAX_FRAMES = 1024, 8, 26
 _BAND_HZ = SAMPLE_RATE / _N_FFT * _BAND_BINS  # 125 Hz
 _MIN_BANDS = 12  # 1.5 kHz: what ends below is a hum, not a band
 _EMPTY = 1e-6  # power beside the loudest band's: -60 dB
 _CLIFF = 10**2.5  # between the band's middle and upper end and what lies above it: 25 dB
 
 
-def why_deaf(window: NDArray[np.float32]) -> Reason | None:
-    """Return why nothing can be told of a window, None if something can.
+@dataclass(frozen=True)
+class Audibility:
+    """What can be told of a window.
+
+    Attributes:
+        deaf: why nothing can be told of it, None if something can.
+        doubt: what may hide a sound in it, None if nothing is known to.
+    """
+
+    deaf: Reason | None
+    doubt: Reason | None = None
+
+
+def audibility(window: NDArray[np.float32], n_window: int) -> Audibility:
+    """Return what can be told of a window.
 
     Args:
         window: shape (n_samples, n_channels), at 16 kHz.
-    """
-    if not (window != window[0]).any():
-        return "silent_input"  # zeros, or an input without a microphone
-    sound = window - window.mean(axis=0, dtype=np.float64).astype(np.float32)
-    if not is_louder(QUIETEST_DBFS, sound) or _holds_few_steps(window):
-        return "inaudible"
-    if heard_s(window) < MIN_HEARD_S:
-        return "too_short"
-    if bandwidth_hz(window) < MIN_BAND_HZ:
-        return "narrow_band"
-    return None
-
-
-def why_doubtful(window: NDArray[np.float32], n_window: int) -> Reason | None:
-    """Return what may hide a sound in a window.
-
-    Args:
-        window: as for why_deaf.
         n_window: samples of a whole window.
     """
+    if not (window != window[0]).any():
+        return Audibility("silent_input")  # zeros, or an input without a microphone
+    sound = window - window.mean(axis=0, dtype=np.float64).astype(np.float32)
+    if not is_louder(QUIETEST_DBFS, sound) or _holds_few_steps(window):
+        return Audibility("inaudible")
+    seconds = heard_s(window)
+    if seconds < MIN_HEARD_S:
+        return Audibility("too_short")
+    band_hz = bandwidth_hz(window)
+    if band_hz < MIN_BAND_HZ:
+        return Audibility("narrow_band")
     if is_clipped(window):
-        return "clipped"
-    if heard_s(window) < MIN_HEARD_SHARE * n_window / SAMPLE_RATE:
-        return "too_short"
-    if bandwidth_hz(window) <= NARROW_BAND_HZ:
-        return "narrow_band"
-    return None
+        return Audibility(None, "clipped")
+    if seconds < MIN_HEARD_SHARE * n_window / SAMPLE_RATE:
+        return Audibility(None, "too_short")
+    return Audibility(None, "narrow_band" if band_hz <= NARROW_BAND_HZ else None)
 
 
 def audible(signals: list[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
@@ -81,8 +87,9 @@ def bandwidth_hz(window: NDArray[np.float32]) -> float:
     n_frames = len(window) // _N_FFT
     if n_frames == 0:
         return SAMPLE_RATE / 2
+    step = max(1, n_frames // _MAX_FRAMES)
     loudest = window[:, np.argmax(np.square(window).sum(axis=0))]
-    frames = loudest[: n_frames * _N_FFT].reshape(n_frames, _N_FFT)
+    frames = loudest[: n_frames * _N_FFT].reshape(n_frames, _N_FFT)[::step]
     spectra = np.fft.rfft(frames * np.hanning(_N_FFT).astype(np.float32))[:, : _N_FFT // 2]
     power = np.square(np.abs(spectra)).mean(axis=0).reshape(-1, _BAND_BINS).mean(axis=1)
     end = int(np.flatnonzero(power > _EMPTY * power.max())[-1]) + 1

@@ -20,7 +20,7 @@ import numpy as np
 
 from listen_edge import __version__
 from listen_edge.audio import at_16_khz, level_dbfs
-from listen_edge.audio.audibility import CLIPPED_SHARE, is_clipped, why_deaf
+from listen_edge.audio.audibility import CLIPPED_SHARE, audibility, is_clipped
 from listen_edge.errors import BackendError, ListenEdgeError, MissingExtraError, one_line
 from listen_edge.runtime.measure.memory import proc_mb
 from listen_edge.runtime.sources import Block, Source
@@ -176,7 +176,7 @@ def check_level(source: Source) -> Check:
         return Check("audio level", "problem", found, remedy)
     rate, n_channels = blocks[0].rate, blocks[0].samples.shape[1]
     channels = np.concatenate([block.samples for block in blocks])
-    level, deaf = level_dbfs(channels), why_deaf(at_16_khz(channels, rate))
+    level, deaf = level_dbfs(channels), audibility(at_16_khz(channels, rate), len(channels)).deaf
     shown = "digital silence" if level is None else f"{level:.1f} dBFS"
     found = f"{shown} in {len(channels) / rate:.1f} s at {rate} Hz, {n_channels} channels"
     if deaf == "silent_input":
