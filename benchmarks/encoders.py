@@ -26,7 +26,7 @@ import torch
 from listen_edge.bundle.opening import open_bundle
 from listen_edge.export.encoder import export_encoder
 from listen_edge.log_mel import SAMPLE_RATE, SAMPLES_PER_ENCODER_FRAME
-from listen_edge.runtime.encoder import EncoderSession
+from listen_edge.runtime.encoder_session import EncoderSession
 from listen_edge.train.backbones import LogMel, WhisperTaps, load_whisper_encoder
 
 Action = Callable[[], object]

@@ -27,7 +27,7 @@ from listen_edge.audio import read_window
 from listen_edge.bundle.opening import bundle_folder
 from listen_edge.export.encoder import trace_encoder, write_encoder
 from listen_edge.log_mel import SAMPLE_RATE, SAMPLES_PER_ENCODER_FRAME
-from listen_edge.runtime.encoder import EncoderSession
+from listen_edge.runtime.encoder_session import EncoderSession
 from listen_edge.train.backbones import TENSOR_NAMES, WhisperTaps, load_whisper_encoder
 
 Taps = NDArray[np.float32]  # (n_taps, n_frames, d_encoder)

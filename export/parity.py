@@ -22,7 +22,7 @@ from listen_edge.errors import ParityError
 from listen_edge.evaluation.esc50 import Esc50Clip, draw_absent
 from listen_edge.evaluation.metrics import auroc, expected_calibration_error
 from listen_edge.prompt import Prompt
-from listen_edge.runtime.encoder import EncoderSession
+from listen_edge.runtime.encoder_session import EncoderSession
 from listen_edge.runtime.llama.gguf_file import Vocabulary
 from listen_edge.runtime.llama.session import LlamaSession
 from listen_edge.train.adapter import Adapter

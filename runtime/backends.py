@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 
 from listen_edge.errors import BackendError
-from listen_edge.runtime.encoder import available_backends
+from listen_edge.runtime.encoder_session import available_backends
 from listen_edge.runtime.llama.session import gpu_is_supported
 
 logger = logging.getLogger(__name__)

@@ -22,7 +22,7 @@ from listen_edge.errors import BundleError
 from listen_edge.lines.answer import Answer, Reason
 from listen_edge.runtime.answers import Heard, heard_answers, summarize, unheard_answers
 from listen_edge.runtime.backends import choose_backend
-from listen_edge.runtime.encoder import EncoderSession
+from listen_edge.runtime.encoder_session import EncoderSession
 from listen_edge.runtime.llama.prefix import prefix_state
 from listen_edge.runtime.llama.requantize import answering_gguf
 from listen_edge.runtime.llama.session import LlamaSession

@@ -22,8 +22,8 @@ from listen_edge.export import encoder as export
 from listen_edge.export.encoder import EncoderGraph, export_encoder, trace_encoder, write_encoder
 from listen_edge.export.presets import PRESETS
 from listen_edge.runtime import backends
-from listen_edge.runtime import encoder as sessions
-from listen_edge.runtime.encoder import EncoderSession
+from listen_edge.runtime import encoder_session as sessions
+from listen_edge.runtime.encoder_session import EncoderSession
 from listen_edge.runtime.engine import Engine
 from listen_edge.train.adapter import Adapter, AdapterConfig
 from listen_edge.train.backbones import WhisperTaps, load_whisper_encoder

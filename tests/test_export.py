@@ -24,7 +24,7 @@ from listen_edge.export.parity import Gate, Rung, check_parity
 from listen_edge.export.precisions import STATIC, measure_precisions, table_lines
 from listen_edge.export.presets import PRESETS
 from listen_edge.prompt import Prompt
-from listen_edge.runtime.encoder import EncoderSession
+from listen_edge.runtime.encoder_session import EncoderSession
 from listen_edge.runtime.engine import Engine
 from listen_edge.train.adapter import Adapter, AdapterConfig
 from listen_edge.train.backbones import WhisperTaps, load_whisper_encoder

@@ -22,7 +22,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from listen_edge.audio.containers import MPEG_TAGS, Container
-from listen_edge.audio.mpeg import MpegFile, MpegStream, find_frames
+from listen_edge.audio.mp3 import MpegFile, MpegStream, find_frames
 from listen_edge.errors import AudioError
 
 _NO_LENGTH = 1 << 62  # frames: libsndfile does not know

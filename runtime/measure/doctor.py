@@ -198,7 +198,7 @@ def check_level(source: Source) -> Check:
 
 def check_backends(engine: Engine | None, refusal: ListenEdgeError | None) -> Check:
     """Tell what encoder and LLM run on; a refusal is why the engine could not be loaded."""
-    from listen_edge.runtime.encoder import available_backends
+    from listen_edge.runtime.encoder_session import available_backends
     from listen_edge.runtime.llama.session import gpu_is_supported
 
     found = (

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from listen_edge.audio import read_window
 from listen_edge.prompt import Prompt
-from listen_edge.runtime.encoder import EncoderSession
+from listen_edge.runtime.encoder_session import EncoderSession
 from listen_edge.runtime.llama.session import LlamaSession
 from listen_edge.runtime.measure.memory import proc_mb
 
