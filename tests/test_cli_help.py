@@ -61,7 +61,7 @@ def test_the_list_of_commands_says_what_they_say_themselves() -> None:
     [
         (["--help"], set()),
         (["ask", "--help"], {"ask"}),
-        (["mic", "--help"], {"stream", "listen_options", "stopping"}),
+        (["mic", "--help"], {"mic", "listening", "listen_options", "stopping"}),
         (["tune", "--help"], {"tune", "operations"}),
         (["bench", "--help"], {"bench", "operations"}),
         (["train", "--help"], {"train"}),

@@ -1,6 +1,6 @@
 """Recordings that libsndfile decodes: WAV and its kin, FLAC, Ogg, MP3, AIFF, AU, CAF and more.
 
-libsndfile is given a header that is true (containers.py, mpeg.py), and is silenced while it reads
+libsndfile is given a header that is true (containers.py, mp3.py), and is silenced while it reads
 MPEG audio: libmpg123 writes to stderr itself.
 
 Source: libsndfile 1.2; Ogg's pages, RFC 3533.

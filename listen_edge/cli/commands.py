@@ -26,7 +26,7 @@ COMMANDS = {
         "Look into bundles, verify them, pack them and get them from elsewhere.",
     ),
     "devices": LazyCommand(
-        "listen_edge.cli.stream:devices",
+        "listen_edge.cli.devices:devices",
         "List the audio input devices, with the rates that each accepts.",
     ),
     "doctor": LazyCommand(
@@ -42,11 +42,11 @@ COMMANDS = {
         "Turn trained parts into what a device runs.",
     ),
     "mic": LazyCommand(
-        "listen_edge.cli.stream:mic",
+        "listen_edge.cli.mic:mic",
         "Listen to a microphone and tell what is heard, until stopped.",
     ),
     "replay": LazyCommand(
-        "listen_edge.cli.stream:replay",
+        "listen_edge.cli.replay:replay",
         "Listen to recordings as if they were played to a microphone: the same code, every window.",
     ),
     "report": LazyCommand(

@@ -1,19 +1,17 @@
-"""Commands that listen for longer than a recording: mic, replay, and what they need around them."""
+"""What mic and replay share: sources in turn, heard and shown until they end or a signal comes."""
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from listen_edge.cli.listen_options import listen_config, listen_options, with_tuned_thresholds
-from listen_edge.cli.options import load_engine, url_option
+from listen_edge.cli.listen_options import listen_config, with_tuned_thresholds
+from listen_edge.cli.options import load_engine
 from listen_edge.cli.stopping import StopSignals
 from listen_edge.cli.telling import tell_error
 from listen_edge.errors import AudioError, ListenEdgeError
@@ -28,72 +26,7 @@ if TYPE_CHECKING:
     from listen_edge.runtime.sources import Source
 
 
-@click.command()
-@click.option("--device", help="Audio device: index or part of its name.  [default: the system's]")
-@url_option
-@click.option("--stdin", "is_stdin", is_flag=True, help="Listen to raw PCM on standard input.")
-@click.option("--wait-for-device", is_flag=True, help="A device that is not there yet is no error.")
-@listen_options
-def mic(
-    device: str | None,
-    url: str | None,
-    is_stdin: bool,
-    wait_for_device: bool,
-    rate: int,
-    channels: int,
-    pcm: str,
-    **options: Any,
-) -> int:
-    """Listen to a microphone and tell what is heard, until stopped."""
-    if (device is not None) + (url is not None) + is_stdin > 1:
-        raise click.UsageError("--device, --url and --stdin exclude each other")
-
-    def source() -> Source:
-        if url is not None:
-            from listen_edge.runtime.sources.ffmpeg import FfmpegSource
-
-            return FfmpegSource(url)
-        if is_stdin:
-            from listen_edge.runtime.sources.stdin import StdinSource
-
-            return StdinSource(rate, channels, pcm, is_live=True)
-        from listen_edge.runtime.sources.microphone import MicrophoneSource
-
-        return MicrophoneSource(device)
-
-    return _run([source], waits_for_device=wait_for_device, **options)
-
-
-@click.command()
-@click.argument("recordings", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "--realtime", is_flag=True, help="At the pace of a microphone, not as fast as can be."
-)
-@listen_options
-def replay(
-    recordings: tuple[Path, ...], realtime: bool, rate: int, channels: int, pcm: str, **options: Any
-) -> int:
-    """Listen to recordings as if they were played to a microphone: the same code, every window.
-
-    A folder is played as one stream, - is raw PCM on stdin, and what libsndfile does not read goes
-    through ffmpeg.
-    """
-
-    def opener(path: Path) -> Callable[[], Source]:
-        def open_it() -> Source:
-            from listen_edge.runtime.sources.choose import recording
-            from listen_edge.runtime.sources.stdin import StdinSource
-
-            if str(path) == "-":
-                return StdinSource(rate, channels, pcm, is_live=False)
-            return recording(path, is_realtime=realtime)
-
-        return open_it
-
-    return _run([opener(path) for path in recordings], waits_for_device=False, **options)
-
-
-def _run(
+def listen_in_turn(
     openers: Iterable[Callable[[], Source]],
     *,
     questions: tuple[str, ...],
@@ -203,24 +136,3 @@ def _show_changes(lines: Iterable[Answer | Event | Health]) -> None:
             is_news = not isinstance(line, Health) or line.message is not None
         if is_news:
             click.echo(line.to_text_line())
-
-
-@click.command()
-@click.option("--json", "as_json", is_flag=True, help="One JSON array.")
-def devices(as_json: bool) -> None:
-    """List the audio input devices, with the rates that each accepts."""
-    from listen_edge.runtime.sources.microphone import input_devices
-
-    found = input_devices()
-    if as_json:
-        click.echo(json.dumps(found, indent=1, ensure_ascii=False))
-        return
-    if not found:
-        raise ListenEdgeError("there is no audio input device; plug one in, or see `doctor`")
-    for device in found:
-        mark = "*" if device["is_default"] else " "
-        rates = ", ".join(f"{rate / 1000:g}" for rate in device["rates"]) or "none"
-        click.echo(
-            f"{mark} {device['index']:>3}  {device['name']:<40} {device['host']:<8} "
-            f"{device['n_channels']:>3} channels  {device['rate'] / 1000:g} kHz  (takes {rates})"
-        )
