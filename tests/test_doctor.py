@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from listen_edge.cli.doctor import doctor as command
 from listen_edge.errors import AudioError
-from listen_edge.runtime import backends, encoder, threads, verify
+from listen_edge.runtime import backends, encoder_session, threads, verify
 from listen_edge.runtime import engine as engines
 from listen_edge.runtime.engine import Engine
 from listen_edge.runtime.listening import pace
@@ -178,7 +178,7 @@ def test_the_margin_is_measured_against_the_hop(
 
 def test_a_backend_that_is_not_there_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backends, "gpu_is_supported", lambda: False)
-    monkeypatch.setattr(encoder, "available_backends", lambda: ["cpu"])
+    monkeypatch.setattr(encoder_session, "available_backends", lambda: ["cpu"])
     told, *rest = doctor.examine_engine("tiny", "cuda", 2, ["siren?"])
     assert told.status == "problem"
     assert told.found.startswith("onnxruntime offers cpu; llama.cpp built with")
