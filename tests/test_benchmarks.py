@@ -19,6 +19,7 @@ from listen_edge.evaluation import clotho_aqa, hallucination, labelled
 from listen_edge.evaluation.questions import (
     BenchmarkError,
     Question,
+    Reply,
     ask_engine,
     read_questions,
     write_questions,
@@ -285,6 +286,13 @@ def test_the_engine_hears_each_recording_once_and_replies_in_order(tmp_path: Pat
     assert [reply.says_yes for reply in replies] == [True, None, False, False]
     assert [reply.calibrated for reply in replies] == [True, False, False, True]
     assert engine.asked == [("a.wav", 2), ("b.wav", 2)]
+
+
+def test_a_question_that_cannot_be_asked_has_no_answer(tmp_path: Path) -> None:
+    record(tmp_path, "a.wav")
+    engine: Any = FakeEngine({("a.wav", "dog"): 0.9})
+    asked = [Question(tmp_path / "a.wav", text, "", True) for text in ("and pans?", "dog?")]
+    assert ask_engine(engine, asked) == [Reply(None, None), Reply(0.9, True, calibrated=True)]
 
 
 def test_far_field_reports_the_auroc_that_distance_costs(

@@ -17,6 +17,7 @@ from listen_edge.cli.root import cli
 from listen_edge.errors import AudioError, ListenEdgeError
 from listen_edge.runtime.listening.listener import ListenConfig
 from listen_edge.runtime.listening.trigger import TriggerConfig
+from listen_edge.runtime.measure import tune
 from listen_edge.runtime.measure.mixing import Mixing
 from listen_edge.runtime.measure.tune import (
     TARGETS,
@@ -222,3 +223,13 @@ def test_bench_stream_gives_what_it_measured(
     assert figures["worst_false_alarms_per_hour"] == 0.5
     assert set(figures["questions"]["default"]) == {*TARGETS}
     assert figures["questions"]["tuned"] == {"siren": operation.to_json()}
+
+
+@pytest.mark.parametrize(
+    ("name", "concepts"),
+    [("2026-01-01", set()), ("noise", set()), ("dog_barking", {"dog barking"})],
+)
+def test_a_folder_named_after_no_sound_holds_none(
+    name: str, concepts: set[str], tmp_path: Path
+) -> None:
+    assert tune._names(tmp_path / name / "a.wav", tmp_path) == concepts

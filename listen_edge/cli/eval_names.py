@@ -1,4 +1,4 @@
-"""eval synonyms and eval labelled: sounds by other names, and other people's recordings."""
+"""eval synonyms, labelled and wordings: sounds by other names, and in other words."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ from listen_edge.cli.eval_options import (
     ask_all,
     bundle_options,
     fold_option,
+    format_option,
+    progress,
     seed_option,
     show,
     write_them,
 )
+from listen_edge.cli.options import engine_options, load_engine
 
 if TYPE_CHECKING:
     from listen_edge.evaluation.questions import Question
@@ -111,3 +114,18 @@ def eval_labelled(
     n_sources, n_labels = len({clip.source for clip in clips}), len({clip.label for clip in clips})
     heading = f"{folder.name}, {len(clips)} clips of {n_labels} labels, {n_sources} sources"
     show(labelled.labelled_reports(questions, replies), bundle_id, heading, form)
+
+
+@click.command("wordings")
+@format_option
+@engine_options
+def eval_wordings(form: str, **engine_kwargs: Any) -> None:
+    """The bundle's own examples, asked about in 69 wordings: does any move an answer?"""
+    from listen_edge.evaluation.wordings import wording_report
+
+    with load_engine(**engine_kwargs) as engine:
+        recordings = engine.bundle.paths("clip")
+        with progress(len(recordings)) as advance:
+            report = wording_report(engine, recordings, on_clip=advance)
+        bundle_id = engine.bundle.id
+    click.echo(report.to_json(bundle_id) if form == "json" else report.to_text(bundle_id))

@@ -18,10 +18,14 @@ from pathlib import Path
 
 import numpy as np
 
-from listen_edge.errors import QuestionError
-from listen_edge.evaluation.questions import BenchmarkError, Question, Reply, read_table
+from listen_edge.evaluation.questions import (
+    BenchmarkError,
+    Question,
+    Reply,
+    read_table,
+)
 from listen_edge.evaluation.report import Report, grouped_reports
-from listen_edge.question import parse_concept
+from listen_edge.question import can_be_asked, parse_concept
 
 LISTS = ("random", "popular", "adversarial")
 _COLUMNS = ("audio_index", "prompt_text", "object", "attribute", "label", "sampling")
@@ -154,10 +158,8 @@ def list_report(
 
 
 def _concept(row: Row) -> str:
-    try:
-        return parse_concept(row.prompt_text)
-    except QuestionError as err:
-        raise BenchmarkError(f"{row.audio_index}: {err}") from err
+    """Return what is asked about; of a question that cannot be asked ("and pans"), its object."""
+    return parse_concept(row.prompt_text) if can_be_asked(row.prompt_text) else row.object
 
 
 def _recordings(folder: Path) -> dict[str, Path]:

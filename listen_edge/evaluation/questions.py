@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from listen_edge.audio import read_audio
 from listen_edge.errors import ListenEdgeError
+from listen_edge.question import can_be_asked
 
 if TYPE_CHECKING:
     from listen_edge.runtime.engine import Engine
@@ -73,7 +74,8 @@ def ask_engine(
 ) -> list[Reply]:
     """Return the engine's reply to each question, in their order.
 
-    Every recording is read and encoded once, and all questions about it go into one decode.
+    Every recording is read and encoded once, and all questions about it go into one decode. A
+    question that cannot be asked (see parse_concept) has no answer.
 
     Args:
         hear: recording -> samples at 16 kHz, shape (n_samples,).
@@ -86,7 +88,9 @@ def ask_engine(
     for place, question in enumerate(questions):
         places.setdefault(question.audio, []).append(place)
     replies: dict[int, Reply] = {}
-    for audio, of_clip in places.items():
+    for audio, every in places.items():
+        of_clip = [place for place in every if can_be_asked(questions[place].text)]
+        replies.update((place, Reply(None, None)) for place in every)
         texts = [questions[place].text for place in of_clip]
         answers = engine.ask(hear(audio), texts, source=audio.name)
         for place, answer in zip(of_clip, answers, strict=True):

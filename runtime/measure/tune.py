@@ -19,7 +19,7 @@ from listen_edge.audio.folder import recordings_below
 from listen_edge.errors import AudioError
 from listen_edge.lines.answer import Answer
 from listen_edge.log_mel import SAMPLE_RATE
-from listen_edge.question import parse_concept
+from listen_edge.question import can_be_asked, parse_concept
 from listen_edge.runtime.engine import Engine
 from listen_edge.runtime.listening.listener import ListenConfig, Listener
 from listen_edge.runtime.listening.trigger import Trigger
@@ -286,8 +286,12 @@ def _starts(
 
 
 def _names(path: Path, folder: Path) -> set[str]:
-    """Return the concepts that the sub-folders of a recording are named after."""
-    return {parse_concept(part.replace("_", " ")) for part in path.relative_to(folder).parts[:-1]}
+    """Return the concepts that the sub-folders of a recording are named after.
+
+    A name that cannot be asked ("noise", "2026-01-01") is no sound's.
+    """
+    parts = path.relative_to(folder).parts[:-1]
+    return {parse_concept(part) for part in parts if can_be_asked(part)}
 
 
 def _recordings_of(folder: Path, concept: str, n_concepts: int) -> list[Path]:
