@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from listen_edge.bundle.opening import Bundle
-from listen_edge.lines.answer import Answer, Reason
+from listen_edge.lines.answer import Answer, Reason, State
 from listen_edge.question import parse_concept
+from listen_edge.question.vocabulary import is_familiar
 from listen_edge.runtime.score import judge
 from listen_edge.runtime.thresholds import Thresholds
 
@@ -40,12 +41,16 @@ def unheard_answers(
 ) -> list[Answer]:
     """Return answers about what was not listened to; arguments and errors as for Engine.unheard."""
     concepts = [parse_concept(question) for question in questions]
+    reasons: list[Reason] = [
+        "unfamiliar" if reason == "below_gate" and not _is_understood(concept, bundle) else reason
+        for concept in concepts
+    ]
     return [
         Answer(
             question=question,
             concept=concept,
-            state="absent" if reason == "below_gate" else "unknown",
-            reason=reason,
+            state="absent" if why == "below_gate" else "unknown",
+            reason=why,
             presence=None,
             logit_margin=None,
             prior_margin=None,
@@ -57,7 +62,7 @@ def unheard_answers(
             source=source,
             bundle=bundle.id,
         )
-        for question, concept in zip(questions, concepts, strict=True)
+        for question, concept, why in zip(questions, concepts, reasons, strict=True)
     ]
 
 
@@ -78,8 +83,12 @@ def heard_answers(
     answers = []
     for answer in unheard:
         margin, prior = heard.margins[answer.concept], heard.priors[answer.concept]
-        presence = calibration.presence(margin, prior)
-        state, reason = judge(presence, thresholds, doubt)
+        presence: float | None = None
+        state: State = "unknown"
+        reason: Reason | None = "unfamiliar"
+        if _is_understood(answer.concept, bundle):
+            presence = calibration.presence(margin, prior)
+            state, reason = judge(presence, thresholds, doubt)
         answers.append(
             replace(
                 answer,
@@ -104,3 +113,10 @@ def summarize(answers: Sequence[Answer]) -> Answer:
     """
     rank = {"present": 2, "unknown": 1, "absent": 0}
     return max(answers, key=lambda answer: (rank[answer.state], answer.presence or -1.0))
+
+
+def _is_understood(concept: str, bundle: Bundle) -> bool:
+    """Tell whether the LLM can be asked: in English, or in words that the bundle was trained on."""
+    trained = bundle.manifest.raw.get("trained_concepts", ())
+    calibrated = bundle.manifest.calibration.covers(concept)
+    return calibrated or concept in trained or is_familiar(concept)

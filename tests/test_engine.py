@@ -13,6 +13,7 @@ import listen_edge
 from listen_edge.audio import read_audio
 from listen_edge.audio.audibility import is_clipped
 from listen_edge.errors import AudioError, BackendError, ListenEdgeError, QuestionError
+from listen_edge.evaluation.wordings import WORDINGS, wording_report
 from listen_edge.lines.answer import Reason, State
 from listen_edge.runtime.answers import summarize
 from listen_edge.runtime.engine import Engine
@@ -196,6 +197,34 @@ def test_what_cannot_be_heard_is_never_absent(engine: Engine, clips: dict[str, n
 def test_uncalibrated_concepts_say_so(engine: Engine, clips: dict[str, np.ndarray]) -> None:
     known, unknown = engine.ask(clips["dog"], ["dog barking?", "theremin solo?"])
     assert known.calibrated and not unknown.calibrated
+
+
+@pytest.mark.parametrize("question", ["Hund?", "chien", "is there a perro?", "asdfgh"])
+def test_a_word_that_is_not_english_is_unknown_never_absent(
+    engine: Engine, clips: dict[str, np.ndarray], question: str
+) -> None:
+    unfamiliar, dog = engine.ask(clips["dog"], [question, "dog?"])
+    assert (unfamiliar.state, unfamiliar.reason) == ("unknown", "unfamiliar")
+    assert unfamiliar.presence is None
+    assert dog.state == "present"
+    (quiet,) = engine.unheard([question], "below_gate", window_s=(0.0, 5.0))
+    assert (quiet.state, quiet.reason) == ("unknown", "unfamiliar")
+
+
+def test_what_a_bundle_was_trained_on_is_familiar(
+    engine: Engine, clips: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(engine.bundle.manifest.raw, "trained_concepts", ["hund"])
+    (answer,) = engine.ask(clips["dog"], ["Hund?"])
+    assert answer.presence is not None
+
+
+def test_every_wording_of_a_sound_is_answered_alike(engine: Engine) -> None:
+    report = wording_report(engine, engine.bundle.paths("clip"))
+    assert report.n_questions == 4 * 4 * len(WORDINGS)
+    assert report.different == ()
+    assert (report.n_equal, report.spread) == (report.n_questions, 0.0)
+    assert "100.0 %" in report.to_text(engine.bundle.id)
 
 
 def test_no_growth_over_windows(engine: Engine, clips: dict[str, np.ndarray]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import datetime, timezone
 from importlib import import_module
 from pkgutil import iter_modules
@@ -171,6 +171,13 @@ def test_a_window_has_two_ends(window_s: object) -> None:
     keys = json.loads(ANSWER.to_json_line())
     with pytest.raises(ListenEdgeError, match="malformed"):
         Answer.from_json_line(json.dumps({**keys, "window_s": window_s}))
+
+
+def test_a_name_or_question_cannot_break_a_text_line() -> None:
+    odd = {"source": "new\nline\udcff.wav", "question": "si\tren\x1b[2J"}
+    for line in (replace(ANSWER, **odd).to_text_line(), replace(EVENT, **odd).to_text_line()):
+        assert line.isprintable()
+        assert r"new\nline\xff.wav" in line and r"si\tren\x1b[2J" in line
 
 
 def test_text_lines_are_for_people() -> None:

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from listen_edge.lines import JsonLine, LineType
+from listen_edge.printable import printable
 
 State = Literal["present", "absent", "unknown"]
 Reason = Literal[
     "uncertain",  # presence between the off and on thresholds
+    "unfamiliar",  # a word that is not English, or none: nothing can be said about it
     "silent_input",  # all zero or a constant: a dead microphone, never "absent"
     "inaudible",  # nothing above the noise floor: a muted input, or a sound too faint
     "too_short",  # little sound in it, or mostly digital zeros
@@ -36,7 +38,7 @@ class Answer(JsonLine):
         concept: what was asked about, see parse_concept.
         state: present, absent or unknown.
         reason: why unknown (or, for "below_gate", why absent without having asked), else None.
-        presence: calibrated, in [0, 1]; None when nothing was listened to.
+        presence: calibrated, in [0, 1]; None when nothing was listened to, and when unfamiliar.
         logit_margin: logit(yes) - logit(no) in nats; None when nothing was listened to.
         prior_margin: the same on blank audio.
         calibrated: whether the bundle's calibration speaks of this concept.
@@ -85,7 +87,7 @@ class Answer(JsonLine):
         start, end = self.window_s
         note = "" if self.calibrated else "  not calibrated"
         return (
-            f"{self.source:<20} {start:6.1f}-{end:<6.1f} {self.question:<24} "
+            f"{printable(self.source):<20} {start:6.1f}-{end:<6.1f} {printable(self.question):<24} "
             f"{presence}  {state}{note}"
         )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from listen_edge.lines import JsonLine, LineType
+from listen_edge.printable import printable
 
 Phase = Literal["start", "update", "end"]
 Ending = Literal[
@@ -51,7 +52,8 @@ class Event(JsonLine):
 
     def to_text_line(self) -> str:
         """Return the event for people."""
-        what = f"{self.source:<20} EVENT {self.phase:<6} {self.question:<24}"
+        source, question = printable(self.source), printable(self.question)
+        what = f"{source:<20} EVENT {self.phase:<6} {question:<24}"
         if self.phase == "start":
             return f"{what} at {self.start_s:.1f} s, presence {self.peak_presence:.2f}"
         note = " (long event)" if self.notice else f" ({self.reason})" if self.reason else ""
