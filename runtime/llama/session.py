@@ -11,7 +11,7 @@ token embeddings it gives bit-identical logits.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from listen_edge.errors import BundleError
 from listen_edge.prompt import Prompt
+from listen_edge.runtime.llama.batch import EmbeddingBatch, batches
 from listen_edge.runtime.llama.gguf_file import (
     TokenEmbeddings,
     load_model,
@@ -34,6 +35,7 @@ from listen_edge.runtime.llama.prefix import keep_prefix, read_prefix
 logger = logging.getLogger(__name__)
 
 MAX_QUESTIONS = 32  # sequences decoded together at most; more are asked in several batches
+MAX_STATES = 64  # tokens whose hidden states are given out together
 _MAX_PREFIX = 1024  # tokens
 _WINDOW_ROWS = 256  # audio, bridge and the questions decoded together; KV is kept for as many
 
@@ -79,7 +81,9 @@ class LlamaSession:
             self._context = _new_context(model, len(prefix), n_threads, on_gpu=gpu_layers != 0)
             stack.callback(llama_cpp.llama_free, self._context)  # before its model
             self._memory = llama_cpp.llama_get_memory(self._context)
-            self._batch = _Batch(max(len(prefix), _WINDOW_ROWS), self.n_embd, MAX_QUESTIONS + 1)
+            self._batch = EmbeddingBatch(
+                max(len(prefix), _WINDOW_ROWS), self.n_embd, MAX_QUESTIONS + 1
+            )
             stack.callback(self._batch.free)
             self._embed = TokenEmbeddings(gguf_path)
             self._prompt = prompt
@@ -133,14 +137,54 @@ class LlamaSession:
         Raises:
             BundleError: the embeddings have another width than the model's.
         """
+        shared = self._shared(audio)
+        margins: list[float] = []
+        n_decoded = 0
+        for batch in batches(self._questions(concepts), MAX_QUESTIONS, _WINDOW_ROWS - len(shared)):
+            rows = self._decode_questions(shared, n_decoded, batch)
+            margins += [self._margin(question[-1]) for question in rows]
+            n_decoded = len(shared)
+        return np.array(margins, np.float32)
+
+    def question_states(
+        self, audio: NDArray[np.float32] | Sequence[int], concepts: Sequence[str]
+    ) -> list[NDArray[np.float32]]:
+        """Return the hidden states of each question's tokens, after the final norm.
+
+        Args:
+            audio: as for margins.
+            concepts: what is asked; any number.
+
+        Returns:
+            Per concept (n_tokens, n_embd) float32.
+
+        Raises:
+            BundleError: as margins, or a question of more than MAX_STATES tokens.
+        """
+        questions = self._questions(concepts)
+        if (longest := max(map(len, questions), default=0)) > MAX_STATES:
+            raise BundleError(
+                f"a question of {longest} tokens, expected at most {MAX_STATES}; name one sound"
+            )
+        shared = self._shared(audio)
+        self._decode_questions(shared, 0, [])
+        states = []
+        llama_cpp.llama_set_embeddings(self._context, True)
+        try:
+            for batch in batches(questions, MAX_QUESTIONS, MAX_STATES):
+                rows = self._decode_questions(shared, len(shared), batch, whole=True)
+                states += [np.stack([self._state(row) for row in question]) for question in rows]
+        finally:
+            llama_cpp.llama_set_embeddings(self._context, False)
+        return states
+
+    def _shared(self, audio: NDArray[np.float32] | Sequence[int]) -> NDArray[np.float32]:
+        """Roll back to the prefix; return the embeddings of audio and bridge."""
         llama_cpp.llama_memory_seq_rm(self._memory, 0, self._n_prefix, -1)
-        shared = np.concatenate([self._prefix_embeddings(audio), self._bridge])
-        questions = [self._embed(self.tokenize(self._prompt.ask(c))) for c in concepts]
-        margins: list[NDArray[np.float32]] = []
-        for batch in _batches(questions, _WINDOW_ROWS - len(shared)):
-            n_decoded = len(shared) if margins else 0
-            margins.append(self._decode_questions(shared, n_decoded, batch))
-        return np.concatenate(margins) if margins else np.zeros(0, np.float32)
+        return np.concatenate([self._prefix_embeddings(audio), self._bridge])
+
+    def _questions(self, concepts: Sequence[str]) -> list[NDArray[np.float32]]:
+        return [self._embed(self.tokenize(self._prompt.ask(concept))) for concept in concepts]
 
     def _prefix_embeddings(self, audio: NDArray[np.float32] | Sequence[int]) -> NDArray[np.float32]:
         if not isinstance(audio, np.ndarray):
@@ -175,13 +219,16 @@ class LlamaSession:
         shared: NDArray[np.float32],
         n_decoded: int,
         questions: Sequence[NDArray[np.float32]],
-    ) -> NDArray[np.float32]:
-        """Decode all questions at once, each in a sequence of its own; return their margins.
+        *,
+        whole: bool = False,
+    ) -> list[list[int]]:
+        """Decode all questions at once, each in a sequence of its own; return their output rows.
 
         Args:
             shared: audio and bridge, (n_shared, n_embd).
             n_decoded: how many of them sequence 0 already holds, behind the prefix.
             questions: embeddings of each one's tokens.
+            whole: give out all tokens of a question instead of its last.
         """
         sequences = list(range(1, len(questions) + 1))
         for sequence in sequences:
@@ -189,17 +236,21 @@ class LlamaSession:
         for offset, row in enumerate(shared[n_decoded:], start=n_decoded):
             self._batch.add(row, self._n_prefix + offset, [0, *sequences])
         start = self._n_prefix + len(shared)
-        last_rows = []
+        rows: list[list[int]] = []
         for sequence, question in zip(sequences, questions, strict=True):
+            rows.append([])
             for offset, row in enumerate(question):
-                is_last = offset == len(question) - 1
-                index = self._batch.add(row, start + offset, [sequence], logits=is_last)
-            last_rows.append(index)
+                given = whole or offset == len(question) - 1
+                index = self._batch.add(row, start + offset, [sequence], logits=given)
+                rows[-1] += [index] * given
         self._batch.decode(self._context)
-        margins = np.array([self._margin(row) for row in last_rows], np.float32)
         for sequence in sequences:
             llama_cpp.llama_memory_seq_rm(self._memory, sequence, 0, -1)
-        return margins
+        return rows
+
+    def _state(self, row: int) -> NDArray[np.float32]:
+        state = llama_cpp.llama_get_embeddings_ith(self._context, row)
+        return np.ctypeslib.as_array(state, (self.n_embd,)).copy()
 
     def _margin(self, row: int) -> float:
         logits = llama_cpp.llama_get_logits_ith(self._context, row)
@@ -210,61 +261,6 @@ class LlamaSession:
     def close(self) -> None:
         """Free the batch, the context and the model, in this order."""
         self._stack.close()
-
-
-def _batches(
-    questions: Sequence[NDArray[np.float32]], n_rows: int
-) -> Iterator[list[NDArray[np.float32]]]:
-    """Yield the questions in turn, as many together as have room."""
-    batch: list[NDArray[np.float32]] = []
-    for question in questions:
-        n_taken = sum(map(len, batch))
-        if batch and (len(batch) == MAX_QUESTIONS or n_taken + len(question) > n_rows):
-            yield batch
-            batch = []
-        batch.append(question)
-    if batch:
-        yield batch
-
-
-class _Batch:
-    """A llama_batch of embeddings, allocated once and filled row by row."""
-
-    def __init__(self, n_rows: int, n_embd: int, n_sequences: int) -> None:
-        self._batch = llama_cpp.llama_batch_init(n_rows, n_embd, n_sequences)
-        self._n_rows = n_rows
-        self._rows = np.ctypeslib.as_array(self._batch.embd, (n_rows, n_embd))
-
-    def add(
-        self,
-        embedding: NDArray[np.float32],
-        position: int,
-        sequences: Sequence[int],
-        *,
-        logits: bool = False,
-    ) -> int:
-        """Append one row, an embedding (n_embd,); return its index."""
-        batch, row = self._batch, self._batch.n_tokens
-        if row >= self._n_rows:
-            self._batch.n_tokens = 0
-            raise BundleError(f"the prompt needs more than {self._n_rows} tokens; shorten it")
-        self._rows[row] = embedding
-        batch.pos[row] = position
-        batch.n_seq_id[row] = len(sequences)
-        for k, sequence in enumerate(sequences):
-            batch.seq_id[row][k] = sequence
-        batch.logits[row] = logits
-        batch.n_tokens = row + 1
-        return int(row)
-
-    def decode(self, context: Any) -> None:
-        status = llama_cpp.llama_decode(context, self._batch)
-        self._batch.n_tokens = 0
-        if status != 0:
-            raise BundleError(f"llama.cpp could not decode the prompt (status {status})")
-
-    def free(self) -> None:
-        llama_cpp.llama_batch_free(self._batch)
 
 
 def _load(
@@ -289,7 +285,7 @@ def _new_context(model: Any, n_prefix: int, n_threads: int, *, on_gpu: bool) -> 
     params.n_ctx = n_prefix + _WINDOW_ROWS  # llama.cpp touches the KV of all of them
     params.n_batch = params.n_ubatch = max(n_prefix, _WINDOW_ROWS)
     params.n_seq_max = MAX_QUESTIONS + 1
-    params.n_outputs_max = params.n_seq_max  # logits of the questions' last tokens, no others
+    params.n_outputs_max = MAX_STATES  # more than the questions' last tokens, see margins
     params.kv_unified = True  # forks share the cells of prefix and audio
     params.n_threads = params.n_threads_batch = n_threads
     params.no_perf = True
