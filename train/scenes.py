@@ -7,7 +7,7 @@ cached on disk (train/tap_cache.py) and a run can be repeated.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,6 +69,24 @@ class Scene:
         """One recording as it is: what evaluation asks about."""
         plain = [Placement(placement.row) for placement in self.placements[:1]]
         return self.recording is None and self.noise_db is None and plain == [*self.placements]
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        return tuple(placement.row for placement in self.placements)
+
+    def described(self) -> object:
+        """Return what the samples depend on, for JSON."""
+        return [
+            [[p.row.path.name, p.row.path.stat().st_size, p.shift, p.gain_db]
+             for p in self.placements],
+            asdict(self.recording) if self.recording else None,
+            self.noise_db,
+            self.seed,
+        ]  # fmt: skip
+
+    def samples(self, n_samples: int) -> NDArray[np.float32]:
+        """Return the window, shape (n_samples,), errors as for render."""
+        return render(self, n_samples)
 
 
 def draw_scenes(

@@ -6,8 +6,8 @@ import hashlib
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -18,12 +18,21 @@ from listen_edge.errors import ListenEdgeError
 from listen_edge.log_mel import SAMPLE_RATE
 from listen_edge.replacing import replacing
 from listen_edge.train.backbones import WhisperTaps
-from listen_edge.train.scenes import Scene, render
 
 logger = logging.getLogger(__name__)
 
-_SHARD = 256  # scenes per cache file
+SHARD = 256  # scenes per cache file
 _BATCH = 4  # scenes per encoder call; more does not help a CPU
+
+
+class Heard(Protocol):
+    """What can be encoded."""
+
+    def described(self) -> object:
+        """Return what the samples depend on, for JSON."""
+
+    def samples(self, n_samples: int) -> NDArray[np.float32]:
+        """Return a window, shape (n_samples,)."""
 
 
 class TapCache:
@@ -46,7 +55,7 @@ class TapCache:
         self._weights_hash = digest.hexdigest()
         self._shards: list[NDArray[np.float16]] = []
 
-    def fill(self, scenes: Sequence[Scene], device: str, progress: Progress) -> None:
+    def fill(self, scenes: Sequence[Heard], device: str, progress: Progress) -> None:
         """Encode the scenes that are not on disk yet and map all of them.
 
         Raises:
@@ -56,8 +65,8 @@ class TapCache:
         task = progress.add_task("encode", total=len(scenes))
         encoder = self._encoder.to(device)
         self._shards = []
-        for start in range(0, len(scenes), _SHARD):
-            shard = scenes[start : start + _SHARD]
+        for start in range(0, len(scenes), SHARD):
+            shard = scenes[start : start + SHARD]
             path = self._folder / f"{self._key(shard)}.npy"
             if not path.is_file():
                 batches = [shard[k : k + _BATCH] for k in range(0, len(shard), _BATCH)]
@@ -70,30 +79,19 @@ class TapCache:
     def taps(self, rows: Sequence[int]) -> torch.Tensor:
         """Return (len(rows), n_taps, n_frames, d_encoder) float32."""
         return torch.from_numpy(
-            np.stack([self._shards[row // _SHARD][row % _SHARD] for row in rows]).astype(np.float32)
+            np.stack([self._shards[row // SHARD][row % SHARD] for row in rows]).astype(np.float32)
         )
 
     def _encode(
-        self, encoder: WhisperTaps, scenes: Sequence[Scene], device: str
+        self, encoder: WhisperTaps, scenes: Sequence[Heard], device: str
     ) -> NDArray[np.float16]:
-        samples = np.stack([render(scene, self._n_samples) for scene in scenes])
+        samples = np.stack([scene.samples(self._n_samples) for scene in scenes])
         with torch.inference_mode():
             taps: torch.Tensor = encoder(torch.from_numpy(samples).to(device))
         return np.asarray(taps.to(torch.float16).cpu().numpy())
 
-    def _key(self, scenes: Sequence[Scene]) -> str:
-        described = json.dumps(
-            [
-                [
-                    [[p.row.path.name, p.row.path.stat().st_size, p.shift, p.gain_db]
-                     for p in scene.placements],
-                    asdict(scene.recording) if scene.recording else None,
-                    scene.noise_db,
-                    scene.seed,
-                ]
-                for scene in scenes
-            ]
-        )  # fmt: skip
+    def _key(self, scenes: Sequence[Heard]) -> str:
+        described = json.dumps([scene.described() for scene in scenes])
         return hashlib.sha256((self._weights_hash + described).encode()).hexdigest()[:32]
 
 
