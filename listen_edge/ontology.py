@@ -99,6 +99,7 @@ class Ontology:
         self.classes = {one.id: one for one in classes}
         self._children = {one.id: list(one.child_ids) for one in self.classes.values()}
         self._parents: dict[str, list[str]] = {}
+        self._all_below: dict[str, list[str]] = {}
         for one in self.classes.values():
             for child in one.child_ids:
                 self._parents.setdefault(child, []).append(one.id)
@@ -172,7 +173,9 @@ class Ontology:
         )
 
     def _below(self, key: str) -> list[str]:
-        return self._reachable(key, self._children)
+        if key not in self._all_below:
+            self._all_below[key] = self._reachable(key, self._children)
+        return self._all_below[key]
 
     def _reachable(self, key: str, edges: dict[str, list[str]]) -> list[str]:
         found: dict[str, None] = {}
