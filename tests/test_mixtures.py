@@ -70,6 +70,19 @@ def test_an_event_is_as_long_as_loud_and_where_it_was_told(
     assert ratio_db == pytest.approx(20, abs=0.5)
 
 
+@pytest.mark.parametrize(
+    ("length_s", "snr_db", "is_faint"), [(1.0, 10, False), (1.0, -3, True), (0.25, 20, True)]
+)
+def test_short_and_masked_events_may_not_be_heard(
+    rows: list[Row], length_s: float, snr_db: float, is_faint: bool
+) -> None:
+    event = Event(rows[0], length_s, 0.5, snr_db)
+    mixture = Mixture((event,), rows[2], 0.0, Recording(), -30.0, None, 0)
+    assert mixture.faint == (is_faint, False)
+    assert mixture.rows == (rows[0], rows[2])
+    assert replace(mixture, background=None).faint == (is_faint,)
+
+
 def test_silence_can_be_mixed(tmp_path: Path) -> None:
     silent = _row(tmp_path, "rain", np.zeros(RATE))
     mixture = Mixture((Event(silent, 60, 0, 0),), silent, 0.0, Recording(), -30, None, 0)

@@ -1,4 +1,4 @@
-"""Soft tags, the vocabulary, and what a recording says about a concept."""
+"""Soft tags, the concepts, and what a recording says about each."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from listen_edge.errors import AudioError
 from listen_edge.ontology import Ontology
 from listen_edge.train.datasets import Row
 from listen_edge.train.datasets.soft_tags import find_soft_tags, merged, read_soft_tags
-from listen_edge.train.vocabulary import build_targets, build_vocabulary, class_texts
+from listen_edge.train.targets import build_targets, build_vocabulary, class_texts
 from tests.small_ontology import write_ontology
 
 
@@ -119,7 +119,7 @@ def test_a_mixture_holds_what_any_of_its_recordings_holds(tmp_path: Path) -> Non
     ontology = Ontology.read(write_ontology(tmp_path / "ontology.json"))
     concepts = build_vocabulary(ROWS, TAGS, ontology)
     targets = build_targets(ROWS, concepts, TAGS, ontology)
-    probability, known = targets.of([0, 1, 2])
+    probability, known = targets.of([0, 1, 2], [False] * 3)
     found = {c.text: (p, k) for c, p, k in zip(concepts, probability, known, strict=True)}
     assert found["animal"] == (pytest.approx(1 - 0.1 * 0.2), True)
     assert found["dog"] == (pytest.approx(0.9), True)  # surely in one, doubted in another
@@ -131,3 +131,15 @@ def test_left_out_classes_take_all_phrases_with_their_words_along(tmp_path: Path
     texts = {concept for _, concept in _targets(tmp_path, ("Dog", "Alarm"))}
     assert texts.isdisjoint({"dog", "dog barking", "alarm", "smoke alarm"})
     assert {"cat", "bark", "violin", "train", "smoke detector"} <= texts
+
+
+def test_what_a_faint_recording_holds_is_unknown(tmp_path: Path) -> None:
+    ontology = Ontology.read(write_ontology(tmp_path / "ontology.json"))
+    concepts = build_vocabulary(ROWS, TAGS, ontology)
+    targets = build_targets(ROWS, concepts, TAGS, ontology)
+    probability, known = targets.of([0, 1], [True, False])
+    found = {c.text: (p, k) for c, p, k in zip(concepts, probability, known, strict=True)}
+    assert not found["dog"][1] and not found["dog barking"][1]
+    assert found["animal"] == (pytest.approx(0.8), True)  # the clear one holds it too
+    assert found["cat meowing"] == (1.0, True)
+    assert found["train"] == (pytest.approx(0.02), True)

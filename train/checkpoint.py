@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from listen_edge.errors import BundleError, ListenEdgeError, one_line
 from listen_edge.replacing import replacing
@@ -37,7 +37,7 @@ class Progress:
 def save_adapter(folder: Path, adapter: Adapter) -> None:
     """Write `adapter.safetensors` with its config in the file's metadata."""
     metadata = {"config": json.dumps(asdict(adapter.config))}
-    _save(folder / ADAPTER_FILE, dict(adapter.state_dict()), metadata)
+    save_tensors(folder / ADAPTER_FILE, dict(adapter.state_dict()), metadata)
 
 
 def load_adapter(path: Path) -> Adapter:
@@ -47,7 +47,7 @@ def load_adapter(path: Path) -> Adapter:
         BundleError: missing, damaged or not an adapter.
     """
     path = path / ADAPTER_FILE if path.is_dir() else path
-    tensors, metadata = _load(path)
+    tensors, metadata = load_tensors(path)
     try:
         fields = json.loads(metadata["config"])
         adapter = Adapter(AdapterConfig(**{**fields, "taps": tuple(fields["taps"])}))
@@ -75,23 +75,23 @@ def copy_adapter(path: Path, adapter: Adapter) -> None:
 
 
 def save_checkpoint(
-    folder: Path, adapter: Adapter, optimizer: torch.optim.Optimizer, progress: Progress
+    folder: Path, adapter: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress
 ) -> None:
     """Write weights, optimiser state and progress."""
     tensors = {f"adapter.{name}": tensor for name, tensor in adapter.state_dict().items()}
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": torch.as_tensor(v) for name, v in state.items()}
-    _save(folder / CHECKPOINT_FILE, tensors, {"progress": json.dumps(asdict(progress))})
+    save_tensors(folder / CHECKPOINT_FILE, tensors, {"progress": json.dumps(asdict(progress))})
 
 
 def load_checkpoint(
-    folder: Path, adapter: Adapter, optimizer: torch.optim.Optimizer
+    folder: Path, adapter: nn.Module, optimizer: torch.optim.Optimizer
 ) -> Progress | None:
     """Fill adapter and optimiser from the last checkpoint; None if there is none."""
     path = folder / CHECKPOINT_FILE
     if not path.exists():
         return None
-    tensors, metadata = _load(path)
+    tensors, metadata = load_tensors(path)
     try:
         adapter.load_state_dict(_under(tensors, "adapter"))
         state: dict[int, dict[str, Tensor]] = {}
@@ -146,7 +146,12 @@ def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {n.removeprefix(start): t for n, t in tensors.items() if n.startswith(start)}
 
 
-def _save(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write tensors whole or not at all.
+
+    Raises:
+        ListenEdgeError: the file cannot be written.
+    """
     try:
         with replacing(path) as temporary:
             save_file({n: t.contiguous().cpu() for n, t in tensors.items()}, temporary, metadata)
@@ -156,7 +161,12 @@ def _save(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> N
         ) from err
 
 
-def _load(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Return a file's tensors and metadata.
+
+    Raises:
+        BundleError: missing or damaged.
+    """
     try:
         with safe_open(path, framework="pt") as file:
             names = file.keys()

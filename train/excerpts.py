@@ -29,6 +29,10 @@ class Excerpt:
     def rows(self) -> tuple[Row, ...]:
         return (self.row,)
 
+    @property
+    def faint(self) -> tuple[bool, ...]:
+        return (False,)
+
     def described(self) -> object:
         """Return what the samples depend on, for JSON."""
         return [self.row.path.name, self.row.path.stat().st_size, self.start_s]

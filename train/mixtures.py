@@ -41,10 +41,12 @@ _LOUDEST_S = 0.25  # levels are told over this part of an event
 _MIN_EVENT_S = 0.2
 _N_EVENTS = (0.45, 0.3, 0.15, 0.1)  # shares of mixtures with one to four
 _SNR_DB = (-5.0, 25.0)  # of each event over the background
+_FAINT_DB, _FAINT_S = 2.0, 0.35  # below, a listener may miss an event
 _QUIET_SNR_DB = (20.0, 45.0)  # where nothing but a microphone's noise is behind it
 _WITH_BACKGROUND, _WITH_NOISE = 0.5, 0.25  # shares; the rest is quiet
 _IN_A_ROOM, _CODED, _WHOLE = 0.35, 0.25, 0.4
 _N_ROOMS = 96
+_MAX_SHIFT = 1_000_000  # samples that a background is turned by
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,11 @@ class Event:
     length_s: float
     place: float
     snr_db: float
+
+    @property
+    def is_faint(self) -> bool:
+        """Tell whether it may be too faint or short to be heard for what it is."""
+        return self.snr_db < _FAINT_DB or self.length_s < _FAINT_S
 
 
 @dataclass(frozen=True)
@@ -91,6 +98,13 @@ class Mixture:
         """All recordings that are heard."""
         background = () if self.background is None else (self.background,)
         return (*(event.row for event in self.events), *background)
+
+    @property
+    def faint(self) -> tuple[bool, ...]:
+        """Of each of `rows`, whether it may not be heard."""
+        return tuple(event.is_faint for event in self.events) + (False,) * (
+            self.background is not None
+        )
 
     def described(self) -> object:
         """Return what the samples depend on, for JSON."""
@@ -132,7 +146,9 @@ class Mixture:
         if self.background is not None:
             rng = np.random.default_rng(self.seed)
             samples = read_audio(self.background.path)
-            samples = np.roll(np.resize(samples, max(n_samples, len(samples))), -rng.integers(1e6))
+            samples = np.roll(
+                np.resize(samples, max(n_samples, len(samples))), -int(rng.integers(_MAX_SHIFT))
+            )
             part = samples[:n_samples]
             if (level := _loudest_level(part)) > 0:
                 return np.asarray(part / level, np.float32)

@@ -59,9 +59,17 @@ COMMANDS = {
         "Write positive, negative and combined text and questions about recordings, as JSONL "
         "shards.",
     ),
+    "tag": LazyCommand(
+        "listen_edge.cli.tag:tag",
+        "Write what a tagger hears in the recordings below FOLDER: probabilities of its classes.",
+    ),
     "train": LazyCommand(
         "listen_edge.cli.train:train",
         "Train an adapter: warm start, then texts and questions through the frozen LLM.",
+    ),
+    "train-head": LazyCommand(
+        "listen_edge.cli.train_head:train_head",
+        "Train an adapter and a head that answers any number of questions about a window at once.",
     ),
     "tune": LazyCommand(
         "listen_edge.cli.tune:tune",

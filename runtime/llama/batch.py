@@ -9,8 +9,8 @@ import llama_cpp
 import numpy as np
 from numpy.typing import NDArray
 
+import listen_edge.runtime.llama.native  # noqa: F401  before llama.cpp is loaded
 from listen_edge.errors import BundleError
-from listen_edge.runtime.llama import native  # first: what llama.cpp's threads do while they wait
 
 
 def batches(

@@ -250,7 +250,7 @@ class LlamaSession:
 
     def _state(self, row: int) -> NDArray[np.float32]:
         state = llama_cpp.llama_get_embeddings_ith(self._context, row)
-        return np.ctypeslib.as_array(state, (self.n_embd,)).copy()
+        return np.array(np.ctypeslib.as_array(state, (self.n_embd,)), np.float32)
 
     def _margin(self, row: int) -> float:
         logits = llama_cpp.llama_get_logits_ith(self._context, row)

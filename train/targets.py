@@ -20,6 +20,7 @@ from listen_edge.train.datasets import Row
 from listen_edge.train.datasets.soft_tags import SoftTags
 
 _CONTRADICTED = 0.3  # below, a tagger contradicts a label that names the same or a related thing
+_HELD = 0.05  # above, a faint recording's concept may be there
 _MAYBE = 0.2  # above, a recording may hold what is typical of another label
 _EMPTY = frozenset(
     ["a", "an", "and", "of", "on", "in", "the", "other", "sound", "noise", "music"]
@@ -54,14 +55,22 @@ class Targets:
     probability: NDArray[np.float32]
     known: NDArray[np.bool_]
 
-    def of(self, rows: Sequence[int]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    def of(
+        self, rows: Sequence[int], faint: Sequence[bool]
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Return the targets of a mixture: any of its recordings may hold the concept.
 
         What one of them surely holds is known whatever is known of the others.
+
+        Args:
+            rows: the recordings.
+            faint: which of them may not be heard; nobody knows whether what they hold is there.
         """
-        held = self.probability[rows] * self.known[rows]
+        hidden = np.array(faint)[:, None] & (self.probability[rows] > _HELD)
+        known = self.known[rows] & ~hidden
+        held = self.probability[rows] * known
         probability = 1 - np.prod(1 - held, axis=0)
-        return probability, self.known[rows].all(axis=0) | (held.max(axis=0) > 0.5)
+        return probability, known.all(axis=0) | (held.max(axis=0) > 0.5)
 
 
 def class_texts(one: SoundClass) -> tuple[str, ...]:
@@ -121,7 +130,7 @@ def build_targets(
         members = [k for k, row in enumerate(rows) if row.tags == label]
         near = np.array([any(_near(ontology, tag, c.text) for tag in label) for c in concepts])
         own = np.array([bool({*label} & c.labels) for c in concepts])
-        kinds = np.array([bool(label) and _is_kind(ontology, label, c) for c in concepts])
+        kinds = np.array([bool(label) and _is_kind(label, c) for c in concepts])
         for k in members:
             heard = tags.get(rows[k].path.name)
             if heard is not None:
@@ -132,7 +141,7 @@ def build_targets(
                 probability[k, kinds] = 1.0
             known[k] = np.where(listed[k], ~doubted, bool(label) & ~near & ~maybe)
             known[k] |= own | (kinds if heard is None else False)
-        probability[np.ix_(members, np.flatnonzero(own))] = 1.0
+        probability[np.ix_(np.array(members), np.flatnonzero(own))] = 1.0
     return Targets(probability, known)
 
 
@@ -183,7 +192,7 @@ def _may_hold(heard: dict[str, float], concept: Concept, typical: dict[str, str]
     return any(heard.get(typical.get(label, ""), 0.0) > _MAYBE for label in concept.labels)
 
 
-def _is_kind(ontology: Ontology, labels: Sequence[str], concept: Concept) -> bool:
+def _is_kind(labels: Sequence[str], concept: Concept) -> bool:
     """Tell whether a label without tags is surely of the concept's class: a siren is an alarm."""
     if concept.class_name is None:
         return False

@@ -1,0 +1,118 @@
+"""Adapter and question head together: what is trained, averaged and kept."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from listen_edge.errors import BundleError
+from listen_edge.train import checkpoint
+from listen_edge.train.adapter import Adapter, AdapterConfig
+from listen_edge.train.head import HeadSizes, QuestionHead
+
+EARS_FILE = "ears.safetensors"
+
+
+class Ears(nn.Module):
+    """Encoder taps (batch, n_taps, n_frames, d_encoder) and vectors -> logits (batch, n)."""
+
+    def __init__(self, adapter: Adapter, head: QuestionHead) -> None:
+        super().__init__()
+        self.adapter, self.head = adapter, head
+
+    def forward(self, taps: Tensor, vectors: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.adapter(taps), vectors)
+        return logits
+
+
+class Averaged(nn.Module):
+    """A running mean of a module's weights, which answers better than the last step's.
+
+    Args:
+        module: trained elsewhere.
+        decay: share of the old mean kept at each step; less in the first steps.
+    """
+
+    n_steps: Tensor
+
+    def __init__(self, module: Ears, decay: float) -> None:
+        super().__init__()
+        self.module = copy.deepcopy(module).eval()
+        self.module.requires_grad_(False)
+        self.decay = decay
+        self.register_buffer("n_steps", torch.zeros((), dtype=torch.long))
+
+    @torch.no_grad()
+    def update(self, trained: Ears) -> None:
+        """Take in the weights after one more step."""
+        self.n_steps += 1
+        n = int(self.n_steps)
+        kept = min(self.decay, (1 + n) / (10 + n)) if self.decay else 0.0
+        for mean, value in zip(self.module.parameters(), trained.parameters(), strict=True):
+            mean.lerp_(value.detach(), 1 - kept)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a run leaves: ears, and the vocabulary that they know.
+
+    Attributes:
+        ears: in evaluation mode.
+        texts: the vocabulary.
+        vectors: of the texts, (n_texts, d_vector), not standardised.
+    """
+
+    ears: Ears
+    texts: list[str]
+    vectors: Tensor
+
+
+def save_ears(folder: Path, ears: Ears, texts: Sequence[str], vectors: Tensor) -> None:
+    """Write `ears.safetensors`: weights, the vocabulary's vectors as float16, and all sizes."""
+    metadata = {
+        "adapter": json.dumps(asdict(ears.adapter.config)),
+        "head": json.dumps(asdict(ears.head.sizes)),
+        "texts": json.dumps([*texts]),
+    }
+    tensors = {**ears.state_dict(), "vocabulary": vectors.to(torch.float16)}
+    checkpoint.save_tensors(folder / EARS_FILE, tensors, metadata)
+
+
+def load_ears(path: Path) -> Trained:
+    """Return what a run's folder or an `ears.safetensors` holds.
+
+    Raises:
+        BundleError: missing, damaged or something else.
+    """
+    path = path / EARS_FILE if path.is_dir() else path
+    tensors, metadata = checkpoint.load_tensors(path)
+    try:
+        vectors = tensors.pop("vocabulary").float()
+        fields = json.loads(metadata["adapter"])
+        adapter = Adapter(AdapterConfig(**{**fields, "taps": tuple(fields["taps"])}))
+        ears = Ears(adapter, QuestionHead(HeadSizes(**json.loads(metadata["head"]))))
+        ears.load_state_dict(tensors)
+        return Trained(ears.eval(), json.loads(metadata["texts"]), vectors)
+    except (KeyError, TypeError, RuntimeError, ValueError) as err:
+        raise BundleError(f"{path}: not written by listen-edge train-head ({err})") from err
+
+
+def copy_ears(path: Path, ears: Ears) -> None:
+    """Fill ears with the weights of another run's.
+
+    Raises:
+        BundleError: missing, damaged or of other sizes.
+    """
+    source = load_ears(path).ears
+    if source.adapter.config != ears.adapter.config or source.head.sizes != ears.head.sizes:
+        raise BundleError(
+            f"{path}: {source.adapter.config} and {source.head.sizes}, expected "
+            f"{ears.adapter.config} and {ears.head.sizes}; train it with the same sizes"
+        )
+    ears.load_state_dict(source.state_dict())

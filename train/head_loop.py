@@ -1,0 +1,262 @@
+"""Train an adapter and its question head: every scene is asked every concept at once.
+
+No step goes through the LLM: it has read the questions once (train/question_vectors.py). Every
+draw is a function of (seed, step), so that a killed run repeats itself from its last checkpoint.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import Progress
+from torch import Tensor, nn
+from torch.nn import functional
+
+from listen_edge.ontology import Ontology
+from listen_edge.prompt import DEFAULT_PROMPT, Prompt
+from listen_edge.train import checkpoint
+from listen_edge.train.adapter import Adapter, AdapterConfig
+from listen_edge.train.backbones import WhisperTaps, load_whisper_encoder
+from listen_edge.train.datasets.soft_tags import SoftTags, find_soft_tags, merged, read_soft_tags
+from listen_edge.train.ears import Averaged, Ears, copy_ears, save_ears
+from listen_edge.train.head import HeadSizes, QuestionHead
+from listen_edge.train.head_config import HeadConfig
+from listen_edge.train.head_figures import all_figures, class_auroc, usual_logits
+from listen_edge.train.head_material import HeldOut, read_head_material
+from listen_edge.train.question_vectors import QuestionVectors
+from listen_edge.train.run_log import RunLog
+from listen_edge.train.tap_cache import TapCache
+from listen_edge.train.targets import Concept, build_targets, build_vocabulary
+
+_WINDOWS_AT_ONCE = 64
+_N_USUAL = 1024  # scenes that tell a question's usual logit
+_PHASE = "head"
+
+
+def train_head(config: HeadConfig, out_dir: Path, prompt: Prompt = DEFAULT_PROMPT) -> float:
+    """Train adapter and head, write `ears.safetensors`; go on where a killed run stopped.
+
+    Returns:
+        AUROC on the held-out recordings.
+
+    Raises:
+        ListenEdgeError: missing data, a folder of another run, no space left.
+    """
+    torch.set_num_threads(config.threads)
+    described = {**asdict(config), "prompt": prompt.to_json()}
+    checkpoint.refuse_other_run(out_dir, described)
+    with Progress(console=Console(stderr=True)) as progress:
+        run = _Run(config, out_dir, prompt, progress)
+        checkpoint.write_config(out_dir, described, {"concepts": run.texts})
+        run.train(progress)
+    return run.auroc
+
+
+class _Run:
+    """The state of one run."""
+
+    def __init__(
+        self, config: HeadConfig, out_dir: Path, prompt: Prompt, progress: Progress
+    ) -> None:
+        self._config, self._out_dir = config, out_dir
+        self._material = read_head_material(config)
+        self._tags = _read_tags(config)
+        self._ontology = Ontology.read(Path(config.ontology))
+        self._barred = _draw_left_out(config, self._tags)
+        self._learn_vocabulary()
+        folder = out_dir.parent / "taps"
+        self._read = QuestionVectors(
+            folder, Path(config.llm), prompt, config.n_query, config.threads
+        )
+        self._vectors = self._read(self.texts)
+        self._encode(folder, progress)
+        self.ears = _new_ears(config, self._encoder.d_encoder, self._vectors)
+        if config.init is not None:
+            copy_ears(Path(config.init), self.ears)
+        self.averaged = Averaged(self.ears, config.average)
+        self._optimizer = torch.optim.AdamW(
+            self.ears.parameters(), config.lr, (0.9, 0.98), weight_decay=config.weight_decay
+        )
+        self._kept = nn.ModuleDict({"ears": self.ears, "averaged": self.averaged})
+        done = checkpoint.load_checkpoint(out_dir, self._kept, self._optimizer)
+        self._step = done.step if done else 0
+        self.auroc = math.nan
+
+    def train(self, progress: Progress) -> None:
+        """Take the remaining steps."""
+        config = self._config
+        log = RunLog(self._out_dir, {_PHASE: self._step})
+        task = progress.add_task("train", total=config.steps, completed=self._step)
+        while self._step < config.steps:
+            started = time.perf_counter()
+            loss = self._take_step()
+            self._step += 1
+            seconds = time.perf_counter() - started
+            log.write(_PHASE, self._step, loss=loss, seconds=seconds)
+            is_last = self._step == config.steps
+            if self._step % config.evaluate_every == 0 or is_last:
+                figures = self.figures()
+                log.write(_PHASE, self._step, **figures)
+                progress.console.print(f"step {self._step}", figures)
+            if self._step % config.checkpoint_every == 0 or is_last:
+                self._save()
+            progress.update(task, completed=self._step, description=f"train loss {loss:.4f}")
+
+    def figures(self) -> dict[str, float]:
+        """Return what the averaged weights are worth on recordings that are not trained on."""
+        groups = self._material.held_out
+        figures = all_figures(groups, {*self.texts}, self._listen, self._usual) if groups else {}
+        if self._barred_concepts:
+            mean, n = class_auroc(groups, self._barred_concepts, self._tags, self._listen)
+            figures |= {"concepts left out: auroc": mean, "concepts left out: n": n}
+        self.auroc = figures.get(f"{groups[0].name}: auroc", math.nan) if groups else math.nan
+        return figures
+
+    def _learn_vocabulary(self) -> None:
+        rows = self._material.rows
+        everything = build_vocabulary(rows, self._tags, self._ontology)
+        concepts = build_vocabulary(rows, self._tags, self._ontology, self._barred)
+        self.texts = [concept.text for concept in concepts]
+        self._barred_concepts: list[Concept] = [
+            concept for concept in everything if concept.class_name in self._barred
+        ]
+        self._targets = build_targets(rows, concepts, self._tags, self._ontology)
+        is_class = torch.tensor([concept.class_name is not None for concept in concepts])
+        self._weights = torch.where(is_class, 1.0, self._config.label_weight)
+        self._places = {row.path: k for k, row in enumerate(rows)}
+
+    def _encode(self, folder: Path, progress: Progress) -> None:
+        config, material = self._config, self._material
+        self._encoder = WhisperTaps(
+            load_whisper_encoder(config.whisper), config.taps, config.frame_pool
+        )
+        self._scenes = TapCache(folder, self._encoder, config.window_s)
+        self._scenes.fill(material.scenes, "cpu", progress)
+        self._windows = {}
+        for group in material.held_out:
+            self._windows[group.name] = TapCache(folder, self._encoder, config.window_s)
+            self._windows[group.name].fill(group.windows, "cpu", progress)
+
+    def _take_step(self) -> float:
+        config = self._config
+        rng = np.random.default_rng((config.seed, self._step))
+        torch.manual_seed(int(rng.integers(2**31)))
+        lr = config.lr * min(1.0, (self._step + 1) / max(1, config.warm_up))
+        for group in self._optimizer.param_groups:
+            group["lr"] = lr * (0.5 + 0.5 * math.cos(math.pi * self._step / config.steps))
+        drawn = self._draw(rng)
+        taps = self._scenes.taps(drawn)
+        n_kept = max(1, round(config.frames_kept * taps.shape[2]))
+        taps = taps[:, :, np.sort(rng.permutation(taps.shape[2])[:n_kept])]
+        self.ears.train()
+        loss = self._loss(self.ears(taps, self._vectors), drawn)
+        self._optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.ears.parameters(), config.clip_norm)
+        self._optimizer.step()
+        self.averaged.update(self.ears)
+        return float(loss.detach())
+
+    def _draw(self, rng: np.random.Generator) -> list[int]:
+        """Return a step's scenes: excerpts, then mixtures."""
+        config, n_scenes = self._config, len(self._material.scenes)
+        n_excerpts = n_scenes - config.n_mixtures
+        n_plain = round(config.plain * config.batch) if config.n_mixtures else config.batch
+        drawn: list[int] = rng.integers(n_excerpts, size=n_plain).tolist()
+        if config.batch > n_plain:
+            drawn += rng.integers(n_excerpts, n_scenes, config.batch - n_plain).tolist()
+        return drawn
+
+    def _loss(self, logits: Tensor, drawn: Sequence[int]) -> Tensor:
+        """Return the cross-entropy of every known pair of scene and concept."""
+        scenes = self._material.scenes
+        found = [
+            self._targets.of([self._places[r.path] for r in scenes[k].rows], scenes[k].faint)
+            for k in drawn
+        ]
+        probability, known = (torch.from_numpy(np.stack(each)) for each in zip(*found, strict=True))
+        weights = known * self._weights
+        losses = functional.binary_cross_entropy_with_logits(
+            logits, probability, weights, reduction="sum"
+        )
+        return losses / len(drawn)
+
+    def _listen(self, group: HeldOut, texts: Sequence[str]) -> NDArray[np.float32]:
+        return self._answer(self._windows[group.name], range(len(group.windows)), texts)
+
+    def _usual(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return usual_logits over excerpts that are trained on."""
+        n_excerpts = len(self._material.scenes) - self._config.n_mixtures
+        spread = np.linspace(0, n_excerpts - 1, min(n_excerpts, _N_USUAL)).astype(int)
+        return usual_logits(self._answer(self._scenes, spread.tolist(), texts))
+
+    def _answer(
+        self, cache: TapCache, rows: Sequence[int], texts: Sequence[str]
+    ) -> NDArray[np.float32]:
+        """Return the averaged weights' logits (len(rows), len(texts))."""
+        ears, vectors = self.averaged.module, self._read(texts)
+        with torch.inference_mode():
+            queries = ears.head.questions(vectors)
+            parts = [
+                ears.head.answers(
+                    ears.adapter(cache.taps(rows[k : k + _WINDOWS_AT_ONCE])), *queries
+                ).numpy()
+                for k in range(0, len(rows), _WINDOWS_AT_ONCE)
+            ]
+        return np.concatenate(parts)
+
+    def _save(self) -> None:
+        checkpoint.save_checkpoint(
+            self._out_dir, self._kept, self._optimizer, checkpoint.Progress(step=self._step)
+        )
+        save_ears(self._out_dir, self.averaged.module, self.texts, self._vectors)
+
+
+def _new_ears(config: HeadConfig, d_encoder: int, vectors: Tensor) -> Ears:
+    torch.manual_seed(config.seed)
+    d_vector = vectors.shape[1]
+    adapter = Adapter(
+        AdapterConfig(
+            taps=config.taps,
+            d_encoder=d_encoder,
+            n_embd=d_vector // 2,
+            n_query=config.n_query,
+            d_qformer=config.d_qformer,
+            n_heads=config.n_heads,
+            n_layers=config.n_layers,
+            dropout=config.dropout,
+        )
+    )
+    head = QuestionHead(
+        HeadSizes(
+            n_embd=d_vector // 2,
+            d_vector=d_vector,
+            d_head=config.d_head,
+            dropout=config.vector_dropout,
+        )
+    )
+    head.standardise_on(vectors)
+    return Ears(adapter, head)
+
+
+def _read_tags(config: HeadConfig) -> SoftTags:
+    """Return the tags beside the data sets and in the files named; two taggers are averaged."""
+    folders = [Path(spec.partition(":")[2]) for spec in config.data]
+    files = [find_soft_tags(folder) for folder in folders]
+    return merged([*files, *(read_soft_tags(Path(path)) for path in config.tags)])
+
+
+def _draw_left_out(config: HeadConfig, tags: SoftTags) -> frozenset[str]:
+    """Return the classes that are not trained on, drawn from a seed of their own."""
+    names = sorted({name for heard in tags.values() for name in heard})
+    rng = np.random.default_rng((config.seed, 3))
+    n = round(config.left_out_share * len(names))
+    return frozenset(rng.choice(names, n, replace=False).tolist()) if n else frozenset()
