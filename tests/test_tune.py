@@ -18,12 +18,12 @@ from listen_edge.errors import AudioError, ListenEdgeError
 from listen_edge.runtime.listening.listener import ListenConfig
 from listen_edge.runtime.listening.trigger import TriggerConfig
 from listen_edge.runtime.measure import tune
+from listen_edge.runtime.measure.background import mix
 from listen_edge.runtime.measure.mixing import Mixing
 from listen_edge.runtime.measure.tune import (
     TARGETS,
     Operation,
     Trace,
-    mix,
     negative_traces,
     operate,
     positive_traces,
@@ -134,6 +134,28 @@ def test_positives_lie_in_folders_named_like_their_question(material: Path) -> N
     assert all(t.onset_s == pytest.approx(6.0) for found in traces.values() for t in found)
     with pytest.raises(AudioError, match="no sub-folder named 'cat'"):
         traces_of("siren", "cat")
+
+
+def test_a_bad_recording_among_good_ones_is_told_and_left_out(
+    material: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for folder in ("negatives/room", "negatives/street", "positives/siren"):
+        (material / folder / "0.wav").touch()
+        soundfile.write(material / folder / "1.wav", np.zeros(0), RATE)
+    traces = positive_traces(
+        LevelEngine(),  # type: ignore[arg-type]
+        ["siren"],
+        material / "positives",
+        material / "negatives",
+        CONFIG,
+        Mixing(snr_db=(30.0, 30.0), n_mixtures=6),
+    )
+    assert len(traces["siren"]) == 6
+    told = [record.getMessage() for record in caplog.records]
+    assert [line.rpartition("siren/")[2] for line in told] == [
+        "0.wav: the file is empty",
+        "1.wav: 0 samples (0.0000 s), expected at least 0.1 s",
+    ]
 
 
 TUNED = TunedThresholds("tiny@sha256:00000000", 1.0, (2, 3), {"siren": (0.97, 0.9)}, {})

@@ -24,7 +24,7 @@ from listen_edge.question import parse_concept
 from listen_edge.runtime.engine import Engine
 from listen_edge.runtime.listening.listener import ListenConfig, Listener
 from listen_edge.runtime.listening.pace import window_seconds
-from listen_edge.runtime.measure.tune import LEAD_S, TAIL_S, mix
+from listen_edge.runtime.measure.background import LEAD_S, TAIL_S, mix
 from listen_edge.runtime.sources import Block, EndOfStream, Source
 from listen_edge.runtime.sources.file import FileSource, SamplesSource
 from listen_edge.runtime.sources.microphone import MicrophoneSource, input_devices

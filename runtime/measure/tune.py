@@ -6,6 +6,7 @@ so that hundreds of thresholds cost no more than one.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from listen_edge.audio import level_dbfs, read_audio
+from listen_edge.audio import read_audio
 from listen_edge.audio.folder import recordings_below
 from listen_edge.errors import AudioError
 from listen_edge.lines.answer import Answer
@@ -23,16 +24,15 @@ from listen_edge.question import can_be_asked, parse_concept
 from listen_edge.runtime.engine import Engine
 from listen_edge.runtime.listening.listener import ListenConfig, Listener
 from listen_edge.runtime.listening.trigger import Trigger
+from listen_edge.runtime.measure.background import draw_background, mix
 from listen_edge.runtime.measure.mixing import Mixing
 from listen_edge.runtime.sources import Source
 from listen_edge.runtime.sources.file import FolderSource, SamplesSource
 from listen_edge.runtime.thresholds import Thresholds
 
-LEAD_S, TAIL_S = 6.0, 8.0  # of background around a mixed-in recording
+logger = logging.getLogger(__name__)
+
 _MAX_CLIP_S = 10.0
-_MIN_BACKGROUND_DBFS = -60.0  # below, a signal-to-noise ratio says nothing
-_ACTIVE_DB = 20.0  # frames so far below the loudest are not the sound
-_FRAME = 800  # samples, 50 ms
 _LOGIT_STEP = 0.05
 TARGETS = ("siren", "glass breaking", "crying baby", "dog barking")  # of the false-alarm figures
 
@@ -175,9 +175,13 @@ def positive_traces(
     for concept in concepts:
         usable = [path for path in backgrounds if concept not in _names(path, negatives)]
         for path in _recordings_of(folder, concept, len(concepts)):
-            sound = read_audio(path)[: round(_MAX_CLIP_S * SAMPLE_RATE)]
+            try:
+                sound = read_audio(path)[: round(_MAX_CLIP_S * SAMPLE_RATE)]
+            except AudioError as err:  # one bad file among many
+                logger.warning("%s", err)
+                continue
             for _ in range(mixing.n_mixtures):
-                background = _background(usable, len(sound), rng)
+                background = draw_background(usable, len(sound), rng)
                 mixture, onset_s = mix(sound, background, mixing.snr_db, rng)
                 source = SamplesSource(mixture, SAMPLE_RATE, name=path.name)
                 ends, rows = _listen(engine, source, [concept], config, on_window)
@@ -225,30 +229,6 @@ def tune_thresholds(
             break
         lowest = thresholds
     return lowest
-
-
-def mix(
-    sound: NDArray[np.float32],
-    background: NDArray[np.float32],
-    snr_db: tuple[float, float],
-    rng: np.random.Generator,
-) -> tuple[NDArray[np.float32], float]:
-    """Return the sound LEAD_S into its background, and where it begins in seconds.
-
-    The ratio is that of the sound's active frames to the background beneath it.
-    """
-    frames = sound[: len(sound) // _FRAME * _FRAME].reshape(-1, _FRAME)
-    power = np.mean(np.square(frames, dtype=np.float64), axis=1)
-    is_active = power > power.max() * 10 ** (-_ACTIVE_DB / 10)
-    start = round(LEAD_S * SAMPLE_RATE)
-    beneath = background[start : start + len(sound)]
-    wanted_db = (level_dbfs(beneath) or 0.0) + rng.uniform(*snr_db)
-    gain = 10 ** ((wanted_db - 10 * np.log10(power[is_active].mean())) / 20)
-    mixture = background.copy()
-    beneath = mixture[start : start + len(sound)]
-    beneath += (gain * sound).astype(np.float32)
-    mixture /= max(1.0, float(np.abs(mixture).max()))
-    return mixture, (start + int(np.argmax(is_active)) * _FRAME) / SAMPLE_RATE
 
 
 def _listen(
@@ -303,27 +283,6 @@ def _recordings_of(folder: Path, concept: str, n_concepts: int) -> list[Path]:
             f"{folder}: no sub-folder named {concept!r}; expected one per question, with recordings"
         )
     return own
-
-
-def _background(
-    paths: Sequence[Path], n_sound: int, rng: np.random.Generator
-) -> NDArray[np.float32]:
-    """Return a stretch of the negatives that is long enough and not silent."""
-    n_wanted = n_sound + round((LEAD_S + TAIL_S) * SAMPLE_RATE)
-    for _ in range(1000):
-        at = int(rng.integers(len(paths)))
-        pieces: list[NDArray[np.float32]] = []
-        while sum(map(len, pieces)) < n_wanted + SAMPLE_RATE:
-            pieces.append(read_audio(paths[at % len(paths)]))
-            at += 1
-        samples = np.concatenate(pieces)
-        start = int(rng.integers(len(samples) - n_wanted))
-        stretch = samples[start : start + n_wanted]
-        quiet, loud = round(LEAD_S * SAMPLE_RATE), n_sound
-        level = level_dbfs(stretch[quiet : quiet + loud])
-        if level is not None and level > _MIN_BACKGROUND_DBFS:
-            return stretch
-    raise AudioError("the negatives are nearly silent throughout; expected sounds of a room")
 
 
 def summarize(operations: Mapping[str, Operation]) -> dict[str, float]:
