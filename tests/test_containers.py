@@ -18,7 +18,7 @@ from listen_edge.audio.recording import Recording
 from listen_edge.errors import AudioError
 
 RATE, SECONDS = 16_000, 6.0
-SNDFILE = ("wav", "rf64", "w64", "aiff", "au", "caf", "flac", "ogg", "opus", "mp3")
+SNDFILE = ("wav", "rf64", "w64", "aiff", "au", "caf", "voc", "sph", "flac", "ogg", "opus", "mp3")
 FFMPEG = {
     "m4a": ("-c:a", "aac"),
     "mp4": ("-c:a", "aac"),
@@ -54,6 +54,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     loudness = np.linspace(0.01, 0.2, round(RATE * SECONDS))
     samples = (loudness * rng.normal(0, 1, len(loudness))).astype(np.float32)
     formats = {"ogg": ("OGG", "VORBIS"), "opus": ("OGG", "OPUS"), "mp3": ("MP3", None)}
+    formats["sph"] = ("NIST", "PCM_16")
     for name in SNDFILE:
         form, subtype = formats.get(name, (name.upper(), "PCM_16"))
         soundfile.write(folder / f"whole.{name}", samples, RATE, subtype, format=form)
@@ -93,7 +94,7 @@ def test_a_cut_recording_is_an_error(
 
 
 def test_the_error_says_how_much_of_how_much_there_is(folder: Path, tmp_path: Path) -> None:
-    for name in ("wav", "rf64", "w64", "aiff", "au", "caf"):
+    for name in ("wav", "rf64", "w64", "aiff", "au", "caf", "sph"):
         path = tmp_path / f"cut.{name}"
         whole = (folder / f"whole.{name}").read_bytes()
         path.write_bytes(whole[: len(whole) // 2])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import socket
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -20,7 +21,7 @@ from listen_edge.runtime.sources.choose import open_source, recording
 from listen_edge.runtime.sources.ffmpeg import FfmpegSource
 from listen_edge.runtime.sources.file import FileSource, FolderSource
 from listen_edge.runtime.sources.microphone import MicrophoneSource
-from listen_edge.runtime.sources.reader import QUEUE_S, BackgroundReader
+from listen_edge.runtime.sources.reader import QUEUE_S, BackgroundReader, PcmPipe
 from listen_edge.runtime.sources.stdin import StdinSource
 from tests.streams import RATE, read_all, sweep
 
@@ -181,6 +182,37 @@ def test_a_terminal_is_no_pcm() -> None:
         StdinSource(RATE, 1, "s16le", is_live=True, fd=keyboard).open()
     os.close(terminal)
     os.close(keyboard)
+
+
+def pcm_of(data: bytes) -> np.ndarray:
+    """Return what a pipe of these bytes gives as 16-bit mono."""
+    reading, writing = os.pipe()
+    writer = threading.Thread(target=lambda: [os.write(writing, data), os.close(writing)])
+    writer.start()
+    try:
+        pipe = PcmPipe(reading, RATE, 1, "s16le")
+        return joined(list(iter(pipe.read_block, None)))
+    finally:
+        os.close(reading)
+        writer.join()
+
+
+@pytest.mark.parametrize("form", ["wav", "flac", "ogg", "mp3", "adts", "mpegts", "webm", "au"])
+def test_a_file_on_stdin_is_never_heard_as_pcm(tmp_path: Path, form: str) -> None:
+    soundfile.write(tmp_path / "a.wav", sweep(0.5), RATE)
+    options = ["-id3v2_version", "0", "-write_xing", "0"] if form == "mp3" else []
+    command = ["ffmpeg", "-loglevel", "error", "-i", tmp_path / "a.wav", *options, "-f", form, "-"]
+    data = subprocess.run(command, check=True, capture_output=True).stdout
+    with pytest.raises(AudioError, match=r"stdin holds an? .*, not raw PCM"):
+        pcm_of(data)
+
+
+@pytest.mark.parametrize("n_samples", [2, 100, 5_000, 20_000])
+@pytest.mark.parametrize("begin", [b"\xff\xfb\x90\0", b"\xff\xf1\x4c\x80", b"G" * 4])
+def test_pcm_that_begins_like_a_frame_is_heard_whole(begin: bytes, n_samples: int) -> None:
+    noise = np.random.default_rng(0).integers(-9, 9, n_samples, "<i2")
+    noise[:2] = np.frombuffer(begin, "<i2")
+    np.testing.assert_array_equal(pcm_of(noise.tobytes())[:, 0] * 32768, noise)
 
 
 def test_what_libsndfile_does_not_read_goes_through_ffmpeg(tmp_path: Path) -> None:

@@ -1,11 +1,12 @@
 """What a container's header says of its length, and whether the file keeps that promise.
 
-WAV, RF64, BW64, Wave64, AIFF, AU and CAF state how many bytes of sound follow. A recorder that
-could not go back to its header leaves a placeholder there, one that died leaves nothing. The file
-is untrusted: nothing is read past its end, and no stated size is allocated.
+WAV, RF64, BW64, Wave64, AIFF, AU, CAF, VOC and SPHERE state how many bytes of sound follow. A
+recorder that could not go back to its header leaves a placeholder there, one that died leaves
+nothing. The file is untrusted: nothing is read past its end, and no stated size is allocated.
 
-Source: EBU Tech 3306 (RF64), ITU-R BS.2088 (BW64), Sony's Wave64, Apple's AIFF-C and CAF; the
-placeholders are those of arecord, ffmpeg, SoX and GStreamer.
+Source: EBU Tech 3306 (RF64), ITU-R BS.2088 (BW64), Sony's Wave64, Apple's AIFF-C and CAF,
+Creative's VOC, NIST's SPHERE; ISO/IEC 13818-1 (packets) and -7 (ADTS); the placeholders are those
+of arecord, ffmpeg, SoX and GStreamer.
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
+from listen_edge.audio.mp3 import read_frame
+
 HEAD_BYTES = 12  # that tell what a file is
+CHAIN_BYTES = 8192  # that tell frames without a header from PCM
 _KINDS = {
     b"RIFF": "a WAV or AVI file",
     b"RIFX": "a WAV file",
@@ -32,6 +36,8 @@ _KINDS = {
     b"0&\xb2u": "a WMA file",
     b"wvpk": "a WavPack file",
     b"#!AMR": "an AMR file",
+    b"NIST_1A": "a SPHERE file",
+    b"Creative Voi": "a VOC file",
 }
 MPEG_TAGS = (0x50, 0x55)  # of a WAV that holds MPEG audio
 _PLACEHOLDERS = (0x7F00_0000, 0x7FFF_FFFF, 0xFFFF_FFFF)  # 32 bits; a header's size may be added
@@ -39,6 +45,7 @@ _NEAR = 1 << 16
 _OPEN_64 = 1 << 62  # a 64-bit size from here on is no size
 _SLACK = 64  # bytes that writers miscount
 _MAX_CHUNKS = 4096
+_VOC_SOUND = (1, 9)  # kinds of blocks
 _GUID_TAIL = bytes.fromhex("f3acd3118cd100c04f8edb8a")
 
 
@@ -77,11 +84,47 @@ class Container:
 def container_kind(head: bytes) -> str | None:
     """Return what kind of file begins with these HEAD_BYTES or more, None for none that is known.
 
-    Frames of MPEG or ADTS audio without a tag are not told from PCM by so little.
+    Frames of MPEG, ADTS or a transport stream are known by CHAIN_BYTES.
     """
     if head[4:8] == b"ftyp":
         return "an MP4 or M4A file"
-    return next((kind for magic, kind in _KINDS.items() if head.startswith(magic)), None)
+    kinds = (kind for magic, kind in _KINDS.items() if head.startswith(magic))
+    return next(kinds, None) or next((k for k in _FRAMES if _is_chain(head, k)), None)
+
+
+def may_be_frames(head: bytes) -> bool:
+    """Tell whether a frame may begin here; PCM does seldom, and a chain of them never."""
+    return any(size_at(head, 0) for size_at in _FRAMES.values())
+
+
+def _is_chain(head: bytes, kind: str) -> bool:
+    at = n_frames = 0
+    while at + 7 <= len(head):
+        size = _FRAMES[kind](head, at)
+        if not size:
+            return False
+        at, n_frames = at + size, n_frames + 1
+    return n_frames >= _MIN_FRAMES
+
+
+def _mpeg_size(head: bytes, at: int) -> int:
+    frame = read_frame(int.from_bytes(head[at : at + 4], "big"))
+    return 0 if frame is None else frame.size
+
+
+def _adts_size(head: bytes, at: int) -> int:
+    (word,) = struct.unpack(">Q", head[at : at + 7].ljust(8, b"\0"))
+    is_sync = word >> 52 == 0xFFF and not word >> 49 & 3
+    size = word >> 21 & 0x1FFF
+    return size if is_sync and size > 7 else 0
+
+
+def _packet_size(head: bytes, at: int) -> int:
+    return 188 if head[at : at + 1] == b"G" else 0
+
+
+_FRAMES = {"an MP3 file": _mpeg_size, "an AAC file": _adts_size, "a transport stream": _packet_size}
+_MIN_FRAMES = 3
 
 
 def read_container(file: BinaryIO, n_bytes: int) -> Container | None:
@@ -92,18 +135,22 @@ def read_container(file: BinaryIO, n_bytes: int) -> Container | None:
         n_bytes: size of the file.
     """
     file.seek(0)
-    magic = file.read(12)
+    magic = file.read(20)
     try:
-        if magic[:4] in (b"RIFF", b"RIFX", b"RF64", b"BW64") and magic[8:] == b"WAVE":
+        if magic[:4] in (b"RIFF", b"RIFX", b"RF64", b"BW64") and magic[8:12] == b"WAVE":
             return _read_wav(file, n_bytes, magic[:4])
-        if magic == b"riff" + bytes.fromhex("2e91cf11a5d628db"):
+        if magic[:12] == b"riff" + bytes.fromhex("2e91cf11a5d628db"):
             return _read_wave64(file, n_bytes)
-        if magic[:4] == b"FORM" and magic[8:] in (b"AIFF", b"AIFC"):
+        if magic[:4] == b"FORM" and magic[8:12] in (b"AIFF", b"AIFC"):
             return _read_aiff(file, n_bytes)
         if magic[:4] == b".snd":
             return _read_au(file, n_bytes)
         if magic[:4] == b"caff":
             return _read_caf(file, n_bytes)
+        if magic == b"Creative Voice File\x1a":
+            return _read_voc(file, n_bytes)
+        if magic[:8] == b"NIST_1A\n":
+            return _read_sphere(file, n_bytes)
     except struct.error:  # the file ends within its header
         return None
     return None
@@ -221,6 +268,29 @@ def _read_caf(file: BinaryIO, n_bytes: int) -> Container | None:
             patches = ((at - 8, struct.pack(">Q", n_held + 4)),) if n_promised is None else ()
             return Container(at + 4, n_held, n_promised, is_unfinished, bytes_per_s, patches)
     return None
+
+
+def _read_voc(file: BinaryIO, n_bytes: int) -> Container:
+    """A recording is one block; another may follow, which SoX misses by three bytes."""
+    (at,) = _unpack(file, 20, "<H")
+    kind, low, high = _unpack(file, at, "<BHB")
+    size = low | high << 16
+    is_stated = kind in _VOC_SOUND and 0 < size < 0xFF_FFFF
+    return Container(at + 4, n_bytes - at - 4, size if is_stated else None)
+
+
+def _read_sphere(file: BinaryIO, n_bytes: int) -> Container:
+    """Lines of text state how many samples follow, and of what size."""
+    file.seek(8)
+    size = file.read(8).strip()
+    n_header = int(size) if size.isdigit() else 1024
+    file.seek(16)
+    fields = (line.split() for line in file.read(min(n_header, 1 << 16)).splitlines())
+    numbers = {f[0]: int(f[2]) for f in fields if len(f) == 3 and f[1] == b"-i" and f[2].isdigit()}
+    n_samples, rate = numbers.get(b"sample_count"), numbers.get(b"sample_rate", 0)
+    width = numbers.get(b"channel_count", 1) * numbers.get(b"sample_n_bytes", 2)
+    n_promised = n_samples * width if n_samples else None
+    return Container(n_header, n_bytes - n_header, n_promised, bytes_per_s=float(rate * width))
 
 
 def _is_open(size: int, n_held: int) -> bool:

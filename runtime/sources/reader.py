@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from listen_edge.audio.containers import HEAD_BYTES, container_kind
+from listen_edge.audio.containers import CHAIN_BYTES, HEAD_BYTES, container_kind, may_be_frames
 from listen_edge.errors import AudioError, ListenEdgeError
 from listen_edge.runtime.sources import Block, EndOfStream
 
@@ -110,12 +110,10 @@ class PcmPipe:
     def read_block(self) -> Block | None:
         """Return what is there, at most 0.1 s; None at the end. A frame cut in two is dropped."""
         while True:
-            data = os.read(self._fd, self._block_bytes)
-            if not data:
-                return None
-            data = self._rest + data
+            read = os.read(self._fd, self._block_bytes)
+            data = self._rest + read
             if not self._has_begun:
-                if len(data) < HEAD_BYTES:  # a writer may begin slowly
+                if read and _is_too_little(data):  # a writer may begin slowly
                     self._rest = data
                     continue
                 self._has_begun = True
@@ -124,12 +122,19 @@ class PcmPipe:
             self._rest = data[n_whole:]
             if n_whole:
                 return self._block(data[:n_whole])
+            if not read:
+                return None
 
     def _block(self, data: bytes) -> Block:
         samples = np.frombuffer(data, self._dtype).astype(np.float32)
         if self._dtype.kind == "i":
             samples /= 32768
         return Block(samples.reshape(-1, self._n_channels), self._rate, time.monotonic())
+
+
+def _is_too_little(head: bytes) -> bool:
+    """Tell whether more bytes are needed to know a file from raw PCM."""
+    return len(head) < (CHAIN_BYTES if may_be_frames(head) else HEAD_BYTES)
 
 
 def _refuse_container(head: bytes) -> None:
