@@ -71,13 +71,13 @@ def heard_answers(
     unheard: Sequence[Answer],
     bundle: Bundle,
     thresholds: Thresholds,
-    doubt: Reason | None,
+    doubts: Sequence[Reason | None],
 ) -> list[Answer]:
     """Return the answers of a window that was listened to.
 
     Args:
         unheard: what each question's answer was before, see unheard_answers.
-        doubt: what may have hidden a sound from this window.
+        doubts: what may have hidden a sound from this window.
     """
     calibration = bundle.manifest.calibration
     answers = []
@@ -88,7 +88,7 @@ def heard_answers(
         reason: Reason | None = "unfamiliar"
         if _is_understood(answer.concept, bundle):
             presence = calibration.presence(margin, prior)
-            state, reason = judge(presence, thresholds, doubt)
+            state, reason = judge(presence, thresholds, *doubts)
         answers.append(
             replace(
                 answer,

@@ -148,7 +148,8 @@ class Engine:
         if can_tell.deaf is not None:
             return unheard
         heard = self._listen(channels, [answer.concept for answer in unheard])
-        return heard_answers(heard, unheard, self.bundle, self.thresholds, doubt or can_tell.doubt)
+        doubts = (doubt, *can_tell.doubts)
+        return heard_answers(heard, unheard, self.bundle, self.thresholds, doubts)
 
     def unheard(
         self,

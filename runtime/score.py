@@ -11,26 +11,23 @@ NARROW_ON, NARROW_OFF = 0.9, 0.15
 
 
 def judge(
-    presence: float, thresholds: Thresholds, doubt: Reason | None
+    presence: float, thresholds: Thresholds, *doubts: Reason | None
 ) -> tuple[State, Reason | None]:
     """Return the state, and the reason if it is unknown.
 
     Args:
         presence: calibrated, in [0, 1].
         thresholds: of this question.
-        doubt: what may have hidden a sound in this window, so that it is never "absent"; but for a
-            narrow band, which asks for more certainty.
+        doubts: what may have hidden a sound in this window, so that it is never "absent"; but for a
+            narrow band, which asks for more certainty. None is no doubt.
     """
     on, off = thresholds.on, thresholds.off
-    if doubt == "narrow_band":
-        on, off, doubt = max(on, NARROW_ON), min(off, NARROW_OFF), None
-        uncertain: Reason = "narrow_band"
-    else:
-        uncertain = "uncertain"
+    uncertain: Reason = "uncertain"
+    if "narrow_band" in doubts:
+        on, off, uncertain = max(on, NARROW_ON), min(off, NARROW_OFF), "narrow_band"
     if presence >= on:
         return "present", None
-    if doubt is not None:
-        return "unknown", doubt
-    if presence < off:
-        return "absent", None
-    return "unknown", uncertain
+    for doubt in doubts:
+        if doubt not in (None, "narrow_band"):
+            return "unknown", doubt
+    return ("absent", None) if presence < off else ("unknown", uncertain)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -82,14 +83,30 @@ def test_short_and_padded_windows_are_never_enough_for_an_absence(seconds: float
     padded[N - len(alone) :] = alone
     for window in (alone, padded):
         assert heard_s(window) == pytest.approx(seconds, abs=0.011)
-        doubt = _deaf(window) or audibility(window, N).doubt
-        assert doubt == (None if seconds > 2.5 else "too_short")
+        reasons = {_deaf(window), *audibility(window, N).doubts} - {None}
+        assert reasons == (set() if seconds > 2.5 else {"too_short"})
+
+
+@pytest.mark.parametrize("rest", [0.0, 0.3, -1 / 128, 1e-6])
+def test_a_second_of_sound_and_a_constant_is_a_second_of_sound(rest: float) -> None:
+    samples = np.full(N, rest, np.float32)
+    samples[:16_000] += _tone(-20, 1.0)
+    assert heard_s(_window(samples)) == pytest.approx(1.0, abs=0.011)
+    assert audibility(_window(samples), N).doubts == ("too_short",)
+
+
+def test_a_narrow_band_does_not_hide_a_graver_doubt(tiny_folder: Path) -> None:
+    samples, _ = soundfile.read(tiny_folder / "clips/siren.ogg", dtype="float32")
+    narrow = soxr.resample(soxr.resample(samples[:N], 16_000, 8_000), 8_000, 16_000)[:N]
+    narrow[:16_000] *= np.hanning(16_000)  # a cut would be heard over the whole band
+    narrow[16_000:] = 0
+    assert audibility(_window(narrow), N).doubts == ("too_short", "narrow_band")
 
 
 def test_one_overdriven_channel_is_clipped() -> None:
     square = np.sign(np.sin(np.arange(N) / 10)).astype(np.float32)
     assert is_clipped(_window(square))
-    assert audibility(np.stack([_tone(-20), square], axis=1), N).doubt == "clipped"
+    assert audibility(np.stack([_tone(-20), square], axis=1), N).doubts == ("clipped",)
     assert not is_clipped(_window(_tone(-4)))
 
 
@@ -106,23 +123,35 @@ def test_the_examples_can_be_heard(tiny_folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rate", "deaf", "doubtful"),
+    ("rate", "deaf", "doubts"),
     [
-        (4_000, "narrow_band", None),
-        (6_000, "narrow_band", None),
-        (8_000, None, "narrow_band"),
-        (11_025, None, None),
-        (16_000, None, None),
+        (4_000, "narrow_band", ()),
+        (6_000, "narrow_band", ()),
+        (8_000, None, ("narrow_band",)),
+        (11_025, None, ()),
+        (16_000, None, ()),
     ],
 )
 def test_a_narrow_band_is_seen_in_the_samples(
-    tiny_folder: Path, rate: int, deaf: str | None, doubtful: str | None
+    tiny_folder: Path, rate: int, deaf: str | None, doubts: tuple[str, ...]
 ) -> None:
     for name in ("siren", "dog", "crying_baby"):
         samples, _ = soundfile.read(tiny_folder / "clips" / f"{name}.ogg", dtype="float32")
         low = soxr.resample(samples[:N], 16_000, rate)
         window = _window(soxr.resample(low, rate, 16_000)[:N])
-        assert (_deaf(window), audibility(window, N).doubt) == (deaf, doubtful), name
+        assert (_deaf(window), audibility(window, N).doubts) == (deaf, doubts), name
+
+
+def test_a_band_ends_where_its_source_did_and_not_at_the_resamplers_mirror(
+    tiny_folder: Path, tmp_path: Path
+) -> None:
+    command = ["ffmpeg", "-loglevel", "error", "-i", tiny_folder / "clips/siren.ogg"]
+    for rate in ("8000", "16000"):
+        subprocess.run([*command, "-ar", rate, "-y", tmp_path / f"{rate}.wav"], check=True)
+        command[-1] = tmp_path / f"{rate}.wav"
+    samples, _ = soundfile.read(tmp_path / "16000.wav", dtype="float32")
+    assert 4000 < bandwidth_hz(_window(samples[:N])) < 4700
+    assert audibility(_window(samples[:N]), N).doubts == ("narrow_band",)
 
 
 @pytest.mark.parametrize("hertz", [50, 440, 1000, 3100])

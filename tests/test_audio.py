@@ -10,7 +10,7 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from listen_edge.audio import at_16_khz, level_dbfs, read_audio
+from listen_edge.audio import at_16_khz, level_dbfs, read_audio, read_channels
 from listen_edge.errors import AudioError
 
 
@@ -83,6 +83,22 @@ def test_impossible_samples_are_refused() -> None:
         at_16_khz(np.zeros(16_000), 0)
     with pytest.raises(AudioError, match="shape"):
         at_16_khz(np.zeros((16_000, 2, 2)), 16_000)
+
+
+@pytest.mark.parametrize("rate", [8_000, 11_025, 16_000, 44_100, 48_000])
+@pytest.mark.parametrize("offset", [0.25, -1.0])
+def test_a_constant_stays_one_at_any_rate(tmp_path: Path, rate: int, offset: float) -> None:
+    """A resampler's filter would begin and end it with a click."""
+    constant = np.full((5 * rate, 2), offset, np.float32)
+    soundfile.write(tmp_path / "constant.wav", constant, rate, "FLOAT")
+    for samples in (read_channels(tmp_path / "constant.wav"), at_16_khz(constant, rate)):
+        assert samples.shape == (80_000, 2) and (samples == offset).all()
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.uint16, np.uint32, bool, complex])
+def test_types_that_do_not_say_their_scale_are_refused(dtype: type) -> None:
+    with pytest.raises(AudioError, match=r"expected floats in \[-1, 1\], or int8, int16, int32"):
+        at_16_khz(np.ones(16_000, dtype), 16_000)
 
 
 def test_level_of_silence_is_none() -> None:

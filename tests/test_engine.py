@@ -285,6 +285,13 @@ def test_states(presence: float, doubt: Reason | None, judged: tuple[str, str | 
     assert judge(presence, Thresholds(on=0.7, off=0.55), doubt) == judged
 
 
+@pytest.mark.parametrize("doubts", [("narrow_band", "too_short"), ("too_short", "narrow_band")])
+def test_of_several_doubts_each_has_its_say(doubts: tuple[Reason, ...]) -> None:
+    thresholds = Thresholds(on=0.7, off=0.55)
+    states = [judge(presence, thresholds, *doubts, None) for presence in (0.9, 0.89, 0.01)]
+    assert states == [("present", None), ("unknown", "too_short"), ("unknown", "too_short")]
+
+
 @pytest.mark.parametrize(
     ("windows", "expected"),
     [

@@ -19,7 +19,8 @@ from listen_edge.log_mel import SAMPLE_RATE
 QUIETEST_DBFS = -70.0  # of the loudest 0.1 s: below it lies the noise of 16 bits and of converters
 CLIPPED_SHARE = 0.05  # of samples at full scale, above which an absence cannot be trusted
 MIN_BAND_HZ = 3_600  # narrower, more than a quarter of all sounds would be called absent
-NARROW_BAND_HZ = 4_200  # up to here answers need more certainty, see runtime/score.py
+NARROW_BAND_HZ = 4_700  # up to here answers need more certainty, see runtime/score.py: what 8 kHz
+# holds, and 0.5 kHz above it that a resampler's slope leaves as a mirror (ffmpeg's)
 NARROW_RATE = 8_000  # Hz of a source whose band is narrow
 MIN_HEARD_S = 0.5  # less sound than this tells neither presence nor absence
 MIN_HEARD_SHARE = 0.5  # of a window: what is shorter, or mostly zeros, cannot be called absent
@@ -28,6 +29,7 @@ _PIECE = 1600  # samples, 0.1 s
 _FRAME = 160  # samples, 10 ms
 _FEW_STEPS = 4  # of the format's smallest: what a converter makes of nothing
 _WIDEST_STEP = 1 / 128  # of 8 bits
+_SILENT = 2**-16  # from peak to peak, half a step of 16 bits: what a codec leaves of zeros
 _N_FFT, _BAND_BINS, _MAX_FRAMES = 1024, 8, 26
 _BAND_HZ = SAMPLE_RATE / _N_FFT * _BAND_BINS  # 125 Hz
 _MIN_BANDS = 12  # 1.5 kHz: what ends below is a hum, not a band
@@ -41,11 +43,11 @@ class Audibility:
 
     Attributes:
         deaf: why nothing can be told of it, None if something can.
-        doubt: what may hide a sound in it, None if nothing is known to.
+        doubts: what may hide a sound in it.
     """
 
     deaf: Reason | None
-    doubt: Reason | None = None
+    doubts: tuple[Reason, ...] = ()
 
 
 def audibility(window: NDArray[np.float32], n_window: int) -> Audibility:
@@ -57,8 +59,7 @@ def audibility(window: NDArray[np.float32], n_window: int) -> Audibility:
     """
     if not (window != window[0]).any():
         return Audibility("silent_input")  # zeros, or an input without a microphone
-    sound = window - window.mean(axis=0, dtype=np.float64).astype(np.float32)
-    if not is_louder(QUIETEST_DBFS, sound) or _holds_few_steps(window):
+    if not is_louder(QUIETEST_DBFS, window) or _holds_few_steps(window):
         return Audibility("inaudible")
     seconds = heard_s(window)
     if seconds < MIN_HEARD_S:
@@ -66,11 +67,14 @@ def audibility(window: NDArray[np.float32], n_window: int) -> Audibility:
     band_hz = bandwidth_hz(window)
     if band_hz < MIN_BAND_HZ:
         return Audibility("narrow_band")
+    doubts: list[Reason] = []
     if is_clipped(window):
-        return Audibility(None, "clipped")
+        doubts.append("clipped")
     if seconds < MIN_HEARD_SHARE * n_window / SAMPLE_RATE:
-        return Audibility(None, "too_short")
-    return Audibility(None, "narrow_band" if band_hz <= NARROW_BAND_HZ else None)
+        doubts.append("too_short")
+    if band_hz <= NARROW_BAND_HZ:
+        doubts.append("narrow_band")
+    return Audibility(None, tuple(doubts))
 
 
 def audible(signals: list[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
@@ -105,13 +109,13 @@ def bandwidth_hz(window: NDArray[np.float32]) -> float:
 
 
 def is_louder(limit_dbfs: float, samples: NDArray[np.float32]) -> bool:
-    """Tell whether the loudest 0.1 s reaches a level: a bang is not averaged.
+    """Tell whether the loudest 0.1 s reaches a level: a bang is not averaged, an offset no sound.
 
     Args:
         samples: shape (n_samples, n_channels) or (n_samples,).
     """
     pieces = np.array_split(samples, max(1, len(samples) // _PIECE))
-    levels = (level_dbfs(piece) for piece in pieces)
+    levels = (level_dbfs(piece - piece.mean(axis=0)) for piece in pieces)
     return any(level is not None and level >= limit_dbfs for level in levels)
 
 
@@ -122,11 +126,13 @@ def is_clipped(samples: NDArray[np.float32]) -> bool:
 
 
 def heard_s(window: NDArray[np.float32]) -> float:
-    """Return how many seconds of a window are not digital silence, in steps of 10 ms."""
-    n_frames = -(-len(window) // _FRAME)
-    is_sound = np.zeros(n_frames * _FRAME, bool)
-    is_sound[: len(window)] = window.any(axis=1)
-    return float(is_sound.reshape(n_frames, _FRAME).any(axis=1).sum()) * _FRAME / SAMPLE_RATE
+    """Return how many seconds of a window are more than zeros or a constant, in steps of 10 ms."""
+    n_samples, n_channels = window.shape
+    n_frames = -(-n_samples // _FRAME)
+    padded = np.pad(window.T, ((0, 0), (0, n_frames * _FRAME - n_samples)), "edge")
+    frames = padded.reshape(n_channels, n_frames, _FRAME)
+    moving = frames.max(axis=2) - frames.min(axis=2) > _SILENT
+    return float(moving.any(axis=0).sum()) * _FRAME / SAMPLE_RATE
 
 
 def _holds_few_steps(window: NDArray[np.float32]) -> bool:

@@ -87,8 +87,8 @@ def at_16_khz(samples: NDArray[np.generic], sample_rate: int) -> NDArray[np.floa
     """Return an array of any rate as samples at 16 kHz, shape (n_samples, n_channels).
 
     Args:
-        samples: shape (n_samples,) or (n_samples, n_channels); floats in [-1, 1], or integers,
-            whose type's range is full scale.
+        samples: shape (n_samples,) or (n_samples, n_channels); floats in [-1, 1], or int8, int16,
+            int32 or uint8, whose range is full scale (an int64 does not say what it holds).
         sample_rate: in Hz.
 
     Raises:
@@ -105,23 +105,30 @@ def at_16_khz(samples: NDArray[np.generic], sample_rate: int) -> NDArray[np.floa
     check_values(scaled)
     if sample_rate == SAMPLE_RATE:
         return scaled
-    return np.asarray(soxr.resample(scaled, sample_rate, SAMPLE_RATE), np.float32)
+    first = scaled[:1]
+    return np.asarray(soxr.resample(scaled - first, sample_rate, SAMPLE_RATE) + first, np.float32)
 
 
 def _as_float(samples: NDArray[Any]) -> NDArray[np.float32]:
     kind = samples.dtype.kind
-    if kind == "i":
+    if kind == "i" and samples.dtype.itemsize <= 4:
         full_scale = -float(np.iinfo(samples.dtype).min)
         return np.asarray(samples / full_scale, np.float32)
     if samples.dtype == np.uint8:  # as 8-bit WAV
         return np.asarray((samples.astype(np.float32) - 128) / 128, np.float32)
     if kind == "f":
         return np.asarray(samples, np.float32)
-    raise AudioError(f"samples of type {samples.dtype}, expected floats in [-1, 1] or integers")
+    raise AudioError(
+        f"samples of type {samples.dtype}, expected floats in [-1, 1], or int8, int16, int32 or "
+        "uint8, whose range is full scale"
+    )
 
 
 class Resampler:
     """A stream at any rate -> 16 kHz, the same samples whatever the blocks' sizes.
+
+    The first sample is taken off before and added after: an offset would begin and end with a
+    click, the ringing of the resampler's filter.
 
     Args:
         rate: of the stream, in Hz.
@@ -130,6 +137,7 @@ class Resampler:
 
     def __init__(self, rate: int, n_channels: int) -> None:
         self._empty = np.zeros((0, n_channels), np.float32)
+        self._first: NDArray[np.float32] | None = None
         self._stream: soxr.ResampleStream | None = None
         if rate != SAMPLE_RATE:
             self._stream = soxr.ResampleStream(rate, SAMPLE_RATE, n_channels, dtype="float32")
@@ -144,7 +152,12 @@ class Resampler:
 
     def _resample(self, samples: NDArray[np.float32], *, is_last: bool) -> NDArray[np.float32]:
         assert self._stream is not None
+        if self._first is None:
+            if len(samples) == 0:
+                return self._empty
+            self._first = samples[:1].copy()
+        samples = samples - self._first
         if samples.shape[1] == 1:  # soxr takes one channel as a flat array alone
             samples = samples[:, 0]
         block: NDArray[np.float32] = self._stream.resample_chunk(samples, last=is_last)
-        return block if block.ndim == 2 else block[:, None]
+        return (block if block.ndim == 2 else block[:, None]) + self._first

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import stat
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -153,6 +154,8 @@ def _open_file(path: Path) -> BinaryIO:
 def _descriptor(path: Path) -> int:
     if path != STDIN:
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    if sys.stdin is None:
+        raise AudioError("standard input is closed; pipe a recording into it")
     descriptor = os.dup(0)
     if os.isatty(descriptor):
         os.close(descriptor)
