@@ -19,16 +19,9 @@ from listen_edge.runtime.listening.listener import ListenConfig
 from listen_edge.runtime.listening.trigger import TriggerConfig
 from listen_edge.runtime.measure import tune
 from listen_edge.runtime.measure.background import mix
+from listen_edge.runtime.measure.false_alarms import Operation, Trace, operate, tune_thresholds
 from listen_edge.runtime.measure.mixing import Mixing
-from listen_edge.runtime.measure.tune import (
-    TARGETS,
-    Operation,
-    Trace,
-    negative_traces,
-    operate,
-    positive_traces,
-    tune_thresholds,
-)
+from listen_edge.runtime.measure.tune import TARGETS, negative_traces, positive_traces
 from listen_edge.runtime.thresholds import Thresholds
 from tests.streams import RATE, LevelEngine
 

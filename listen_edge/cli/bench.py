@@ -17,8 +17,8 @@ from listen_edge.cli.operations import (
 from listen_edge.cli.options import PATH, READABLE, engine_options, load_engine
 
 if TYPE_CHECKING:
+    from listen_edge.runtime.measure.false_alarms import Operation
     from listen_edge.runtime.measure.mixing import Mixing
-    from listen_edge.runtime.measure.tune import Operation
 
 
 @click.group(invoke_without_command=True)
@@ -78,8 +78,9 @@ def bench_stream(
     False alarms and recall are measured where --negatives and --positives are given.
     """
     from listen_edge.runtime.listening.listener import ListenConfig
+    from listen_edge.runtime.measure.false_alarms import summarize
     from listen_edge.runtime.measure.stream import QUESTIONS, measure_soak, measure_stream
-    from listen_edge.runtime.measure.tune import TARGETS, measure_operations, summarize
+    from listen_edge.runtime.measure.tune import TARGETS, measure_operations
 
     default: dict[str, Operation] = {}
     tuned: dict[str, Operation] = {}

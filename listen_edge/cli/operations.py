@@ -15,7 +15,7 @@ from listen_edge.runtime.measure.mixing import Mixing
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from listen_edge.runtime.measure.tune import Operation
+    from listen_edge.runtime.measure.false_alarms import Operation
 
 WANTED_PER_HOUR = 0.5  # false alarms
 _FOLDER = click.Path(file_okay=False, exists=True, path_type=Path)
