@@ -143,9 +143,10 @@ class Engine:
         window_s = (start_s, start_s + len(window) / self.sample_rate)
         channels = window.reshape(len(window), -1)
         can_tell, level = audibility(channels, self._n_window), level_dbfs(channels)
-        reason = can_tell.deaf or "inaudible"
+        deaf = doubt if doubt == "speech_codec" else can_tell.deaf
+        reason = deaf or "inaudible"
         unheard = self.unheard(questions, reason, window_s=window_s, source=source, level=level)
-        if can_tell.deaf is not None:
+        if deaf is not None:
             return unheard
         heard = self._listen(channels, [answer.concept for answer in unheard])
         doubts = (doubt, *can_tell.doubts)

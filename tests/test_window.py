@@ -106,6 +106,24 @@ def test_an_overflow_is_doubted_in_the_windows_that_hold_it_and_no_other() -> No
     assert all(w.doubt is None for w in windows if w.start not in doubtful)
 
 
+@pytest.mark.parametrize("rate", [8_000, 16_000])
+@pytest.mark.parametrize("n_blocks", [1, 40])
+def test_windows_that_hold_some_of_a_codec_for_speech_say_so(rate: int, n_blocks: int) -> None:
+    noise = np.random.default_rng(0).normal(0, 0.1, (12 * N_WINDOW * rate // 16_000, 1))
+    pieces = np.array_split(noise.astype(np.float32), 3 * n_blocks)
+    feed = Feed(N_WINDOW, N_HOP)
+    windows = []
+    for k, piece in enumerate(pieces):
+        block = Block(piece, rate, 0.0, is_speech_codec=n_blocks <= k < 2 * n_blocks)
+        windows += feed.push(block)
+    doubtful = {w.start for w in windows if w.doubt == "speech_codec"}
+    n_delay = 1_300 if rate != 16_000 else 0  # of the resampler, 80 ms
+    first, end = 3 * N_WINDOW, 8 * N_WINDOW
+    held = {w.start for w in windows if first < w.start < end - n_delay}
+    assert held <= doubtful
+    assert doubtful <= {w.start for w in windows if first - n_delay <= w.start <= end}
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e4, -1e38])
 def test_what_is_not_finite_is_doubted_and_does_not_stay_in_the_resampler(bad: float) -> None:
     feed = Feed(1_600, 800)

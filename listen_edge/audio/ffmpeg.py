@@ -28,6 +28,11 @@ _DAMAGED = re.compile(r"corrupt|partial|premature|truncat|invalid data|missing|e
 _HARMLESS = re.compile(r"non monotonically increasing dts")  # of a chain of streams
 _NO_SOUND = re.compile(r"matches no streams|does not contain any stream")
 _DURATION = re.compile(r"Duration: (\d+):(\d\d):(\d\d\.\d+)")
+_CODEC = re.compile(r"Stream #\S+ Audio: (\w+)")
+_SPEECH_CODECS = (
+    *("gsm", "gsm_ms", "amrnb", "amr_nb", "amrwb", "amr_wb", "speex", "g723_1", "g729"),
+    *("ilbc", "evrc", "qcelp", "sipr", "truespeech", "dss_sp", "codec2", "libcodec2"),
+)
 _IS_ESTIMATED = "Estimating duration from bitrate"
 _MISSING_S, _MISSING_SHARE = 0.5, 0.02  # of the stated duration that containers round away
 _MAX_WORDS = 160  # characters of ffmpeg's message
@@ -63,6 +68,7 @@ class FfmpegRecording:
             except AudioError as err:
                 self._decoder.close()
                 raise AudioError(f"cannot be decoded: {err}") from err
+        self.is_speech_codec = self._decoder.is_speech_codec()
         self._n_read = 0
 
     def read(self, n_frames: int) -> NDArray[np.float32]:
@@ -126,6 +132,10 @@ class Ffmpeg:
         self._read_exactly(offset - _AU_HEADER.size)
         return rate, self._n_channels
 
+    def is_speech_codec(self) -> bool:
+        """Tell, once there is a header, whether the input was coded as a voice, see Recording."""
+        return self._words.codec() in _SPEECH_CODECS
+
     def read_frames(self, n_frames: int) -> NDArray[np.float32]:
         """Return the next frames (n, n_channels); none at the end."""
         width = 4 * self._n_channels
@@ -180,6 +190,8 @@ class _Words:
         self._hidden = hidden  # a name of ours, or a URL with its password
         self._said: list[tuple[str, str]] = []  # (severity, message)
         self._duration_s: float | None = None
+        self._codec: str | None = None
+        self._has_codec = threading.Event()
         self._thread = threading.Thread(target=self._drain, args=(stderr,), daemon=True)
         self._thread.start()
 
@@ -206,6 +218,11 @@ class _Words:
         is_estimated = any(_IS_ESTIMATED in message for _, message in self._said)
         return None if is_estimated else self._duration_s
 
+    def codec(self) -> str | None:
+        """Return ffmpeg's name of the input's codec; it stands in a line before any sound."""
+        self._has_codec.wait(timeout=1)
+        return self._codec
+
     def close(self) -> None:
         self._thread.join(timeout=1)
 
@@ -217,6 +234,9 @@ class _Words:
                 if found := _SEVERITY.search(text):
                     if len(self._said) < 100:
                         self._said.append((found[1], found[2][:_MAX_WORDS]))
+                elif self._codec is None and (found := _CODEC.search(text)):
+                    self._codec = found[1]
+                    self._has_codec.set()
                 elif found := _DURATION.search(text):
                     hours, minutes, seconds = found.groups()
                     self._duration_s = 3600 * int(hours) + 60 * int(minutes) + float(seconds)

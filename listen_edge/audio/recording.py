@@ -39,10 +39,12 @@ class _Decoder(Protocol):
     Attributes:
         rate: Hz.
         n_channels: of every block.
+        is_speech_codec: see Recording.
     """
 
     rate: int
     n_channels: int
+    is_speech_codec: bool
 
     def read(self, n_frames: int) -> NDArray[np.float32]:
         """Return at most n_frames, shape (n, n_channels), float32; none at the end."""
@@ -60,6 +62,7 @@ class Recording:
     Attributes:
         rate: Hz.
         n_channels: of every block.
+        is_speech_codec: it was coded as a voice (GSM, AMR, Speex ...): other sounds are not kept.
 
     Raises:
         AudioError: from any method, and names the file: it is missing, empty, truncated, damaged,
@@ -71,6 +74,7 @@ class Recording:
         with self._naming(), _open_file(path) as file:
             self._decoder = self._choose_decoder(file)
             self.rate, self.n_channels = self._decoder.rate, self._decoder.n_channels
+            self.is_speech_codec = self._decoder.is_speech_codec
             try:
                 check_rate(self.rate)
             except AudioError:

@@ -27,6 +27,7 @@ from listen_edge.errors import AudioError
 
 _NO_LENGTH = 1 << 62  # frames: libsndfile does not know
 _BEGINS, _ENDS = 2, 4  # flags of an Ogg page: first and last of its stream
+_SPEECH_CODECS = ("GSM610",)
 _MPEG_SLACK = 3  # frames that a decoder's delay and padding take
 _stderr_lock = threading.Lock()
 
@@ -80,6 +81,7 @@ class SndfileRecording:
             raise UnreadableError("no chain of MPEG frames")
         self.rate: int = self._file.samplerate
         self.n_channels: int = self._file.channels
+        self.is_speech_codec: bool = self._file.subtype in _SPEECH_CODECS
         self._has_length = self._file.frames < _NO_LENGTH
         self._n_read = 0
 

@@ -17,6 +17,7 @@ Reason = Literal[
     "inaudible",  # nothing above the noise floor: a muted input, or a sound too faint
     "too_short",  # little sound in it, or mostly digital zeros
     "narrow_band",  # from a telephone's or a low rate's band, where ears trained on more err
+    "speech_codec",  # through GSM, AMR or the like, which make of other sounds what speech could be
     "clipped",  # overdriven, so that a sound may have been lost
     "damaged",  # the device delivered samples far beyond full scale
     "overflow",  # samples were lost on their way from the device

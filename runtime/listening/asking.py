@@ -72,7 +72,9 @@ def _windows(engine: Engine, path: Path) -> Iterator[Window]:
     with Recording(path) as recording:
         while len(samples := recording.read(_BLOCK_FRAMES)):
             n_frames += len(samples)
-            yield from feed.push(Block(samples, recording.rate, time.monotonic()))
+            codec = recording.is_speech_codec
+            block = Block(samples, recording.rate, time.monotonic(), is_speech_codec=codec)
+            yield from feed.push(block)
         try:
             check_duration(n_frames, recording.rate)
         except AudioError as err:

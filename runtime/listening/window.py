@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -126,6 +127,7 @@ class Feed:
         self._rate: int | None = None
         self._n_channels = 0
         self._doubts: list[tuple[int, Reason]] = []  # (sample, what happened there)
+        self._speech_end = 0.0  # sample up to which some of it is from a codec for speech
         self._received_s = 0.0
         self.has_windows = False
 
@@ -146,7 +148,12 @@ class Feed:
         self._received_s = block.received_s
         if block.has_overflowed:
             self._doubt("overflow")
-        return self._push(self._without_damage(block.samples))
+        if block.is_speech_codec:
+            self._speech_end = math.inf
+        windows = self._push(self._without_damage(block.samples))
+        if block.is_speech_codec:
+            self._speech_end = self._windows.n_seen
+        return windows
 
     def finish(self) -> list[Window]:
         """Return the windows that the end of the stream completes, none shorter than 0.1 s."""
@@ -176,9 +183,12 @@ class Feed:
         reasons = [reason for at, reason in self._doubts if at < start + len(samples)]
         self.has_windows = True
         begin_s = self._begin_s + start / SAMPLE_RATE
-        return Window(start, begin_s, samples, self._why_doubtful(reasons), self._received_s)
+        doubt = self._why_doubtful(start, reasons)
+        return Window(start, begin_s, samples, doubt, self._received_s)
 
-    def _why_doubtful(self, reasons: list[Reason]) -> Reason | None:
+    def _why_doubtful(self, start: int, reasons: list[Reason]) -> Reason | None:
+        if start < self._speech_end:
+            return "speech_codec"
         if reasons:
             return reasons[-1]
         return "narrow_band" if self._rate is not None and self._rate <= NARROW_RATE else None

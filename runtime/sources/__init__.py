@@ -23,6 +23,7 @@ class Block:
         rate: Hz.
         received_s: time.monotonic() of its arrival.
         has_overflowed: samples were lost just before or within this block.
+        is_speech_codec: it went through a codec that models a voice, see Recording.
         device: what delivers it, where the source may be one of several.
     """
 
@@ -30,6 +31,7 @@ class Block:
     rate: int
     received_s: float
     has_overflowed: bool = False
+    is_speech_codec: bool = False
     device: str | None = None
 
 

@@ -49,7 +49,8 @@ class FfmpegSource:
                     raise AudioError(f"the stream ended; {decoder.why_ended()}")
             except AudioError as err:
                 raise AudioError(f"{self.name}: {err}") from err
-            return Block(samples, rate, time.monotonic())
+            codec = decoder.is_speech_codec()
+            return Block(samples, rate, time.monotonic(), is_speech_codec=codec)
 
         self._reader = BackgroundReader(read_block, drops_oldest=True)
 

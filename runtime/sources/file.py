@@ -56,7 +56,7 @@ class FileSource:
         if not len(samples):
             raise EndOfStream
         self._n_read += len(samples)
-        return Block(samples, rate, received_s)
+        return Block(samples, rate, received_s, is_speech_codec=self._recording.is_speech_codec)
 
     def close(self) -> None:
         if self._recording is not None:
@@ -100,21 +100,21 @@ class FolderSource:
         self.parts: list[tuple[float, Path]] = []
         self.failed: list[Path] = []
         self._folder = folder
-        self._pieces: Iterator[NDArray[np.float32]] = iter(())
+        self._pieces: Iterator[Block] = iter(())
 
     def open(self) -> None:
         self._pieces = self._play(recordings_below(self._folder))
 
     def read(self, timeout_s: float) -> Block | None:
-        samples = next(self._pieces, None)
-        if samples is None:
+        block = next(self._pieces, None)
+        if block is None:
             raise EndOfStream
-        return Block(samples, SAMPLE_RATE, time.monotonic())
+        return block
 
     def close(self) -> None:
         self._pieces = iter(())
 
-    def _play(self, paths: list[Path]) -> Iterator[NDArray[np.float32]]:
+    def _play(self, paths: list[Path]) -> Iterator[Block]:
         n_played = 0
         for path in paths:
             n_before, begin_s = n_played, n_played / SAMPLE_RATE
@@ -124,7 +124,12 @@ class FolderSource:
                     for samples in at_16_khz_by_blocks(recording):
                         n_played += len(samples)
                         for start in range(0, len(samples), SAMPLE_RATE):
-                            yield samples[start : start + SAMPLE_RATE]
+                            yield Block(
+                                samples[start : start + SAMPLE_RATE],
+                                SAMPLE_RATE,
+                                time.monotonic(),
+                                is_speech_codec=recording.is_speech_codec,
+                            )
                     if n_played == n_before:
                         raise AudioError(f"{recording.name}: holds no sound")
             except AudioError as err:
