@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -66,3 +68,31 @@ def test_many_channels_share_the_longest_duration(tmp_path: Path) -> None:
     with pytest.raises(AudioError, match=r"a\.flac: longer than 450 s; use"):
         read_channels(tmp_path / "a.flac")
     assert len(read_audio(tmp_path / "a.flac")) == 600 * RATE
+
+
+def _aiff(exponent: int) -> bytes:
+    comm = struct.pack(">4sIhIhHQ", b"COMM", 18, 1, 8000, 16, exponent, 1 << 63)
+    return b"FORM\0\0\1\0AIFF" + comm + b"SSND\0\0\1\0" + bytes(8)
+
+
+def _sphere(rate: bytes, n_header: bytes = b"1024") -> bytes:
+    text = b"NIST_1A\n   %b\nsample_rate -i %b\nsample_count -i 8000\nend_head\n" % (n_header, rate)
+    return text.ljust(1024) + bytes(100)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        *(_aiff(exponent) for exponent in (0, 0x3FFF, 0x7FFF, 0xFFFF)),
+        *(_sphere(rate) for rate in (b"0", b"9" * 400, b"9" * 5000)),
+        _sphere(b"8000", n_header=b"99999999"),
+        b"caff\0\1\0\0desc" + struct.pack(">Qd4sIIIII", 32, np.nan, b"lpcm", 0, 2, 1, 1, 16)
+        + b"data" + struct.pack(">QI", 1 << 40, 0),
+        b".snd" + struct.pack(">5I", 1 << 31, 1 << 31, 3, 1 << 31, 1 << 31),
+    ],
+)  # fmt: skip
+def test_impossible_figures_in_a_header_are_an_error(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "a").write_bytes(data)
+    with pytest.raises(AudioError, match="a: ") as refused:
+        read_audio(tmp_path / "a")
+    assert not re.search(r"\b(inf|nan)\b", str(refused.value).lower())
