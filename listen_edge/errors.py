@@ -15,6 +15,8 @@ The command line prints the message as one line on stderr and exits with 1.
 
 from importlib.util import find_spec
 
+from listen_edge.printable import escaped
+
 
 class ListenEdgeError(Exception):
     """Base of all errors that are shown to the user without a traceback."""
@@ -55,5 +57,5 @@ def require(package: str, extra: str) -> None:
 
 
 def one_line(message: Exception | str, n_characters: int | None = 200) -> str:
-    """Return another library's message, which may have several lines, as one of bounded length."""
-    return " ".join(str(message).split())[:n_characters]
+    """Return another library's message, which may hold anything, as one line of bounded length."""
+    return escaped(" ".join(str(message).split()))[:n_characters]

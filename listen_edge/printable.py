@@ -15,7 +15,12 @@ def printable(name: str | PurePath) -> str:
     A URL, though it be where a file was expected, loses its password.
     """
     text = os.fspath(name)
-    return "".join(map(_escaped, without_secrets(text) if is_url(text) else text))
+    return escaped(without_secrets(text) if is_url(text) else text)
+
+
+def escaped(text: str) -> str:
+    """Return a text of any origin with what could break or colour a line escaped."""
+    return text if text.isprintable() else "".join(map(_escaped, text))
 
 
 def _escaped(character: str) -> str:

@@ -9,9 +9,11 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote
 
-_HEAD = re.compile(r".*?[a-z][a-z0-9+.-]+:/{1,2}", re.IGNORECASE | re.DOTALL)
-_IN_TEXT = re.compile(r"[a-z][a-z0-9+.-]+:/{1,2}[^\s/]\S*", re.IGNORECASE)
-_KEY = re.compile(r"([^/?&;#=@]*)=")
+# Each takes a time in proportion to the text: the end of a long scheme is one too, and a key begins
+# where no other does.
+_HEAD = re.compile(r".*?[a-z][a-z0-9+.-]{1,30}:/{1,2}", re.IGNORECASE | re.DOTALL)
+_IN_TEXT = re.compile(r"[a-z][a-z0-9+.-]{1,30}:/{1,2}[^\s/]\S*", re.IGNORECASE)
+_KEY = re.compile(r"(?<![^/?&;#=@])([^/?&;#=@]*)=")
 _SECRET = re.compile(
     r"user|usr|login|pass|pwd|psw|token|key|auth|secret|sig|cred|session|jwt|otp|hash|nonce|ticket|"
     r"access|^(?:u|p|pw|un)$",

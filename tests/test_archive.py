@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from listen_edge.bundle.archive import pack_bundle, packed_manifest, unpack_bundle
-from listen_edge.bundle.manifest import MANIFEST
+from listen_edge.bundle.manifest import MANIFEST, SIGNATURE
 from listen_edge.bundle.opening import open_bundle
-from listen_edge.bundle.signature import SIGNATURE, sign_bundle, verify_signature
+from listen_edge.bundle.signature import sign_bundle, verify_signature
 from listen_edge.errors import BundleError
 
 
@@ -74,6 +74,28 @@ def test_links_and_other_sizes_are_refused(tmp_path: Path) -> None:
         path = _pack(tmp_path / "bad.tar", [(tarfile.TarInfo(MANIFEST), manifest), (member, data)])
         with pytest.raises(BundleError, match=r"encoder.int8.onnx.*no plain file or of another"):
             unpack_bundle(path, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("GNU.sparse.map", "0,x"),
+        ("GNU.sparse.size", "9" * 20),
+        ("GNU.sparse.major", "1"),
+        ("size", "-9"),
+    ],
+)
+def test_headers_that_promise_what_is_not_there_are_refused(
+    tmp_path: Path, key: str, value: str
+) -> None:
+    """A sparse member is as large as it says, and its bytes lie nowhere."""
+    manifest = (open_bundle("tiny").folder / MANIFEST).read_bytes()
+    member = tarfile.TarInfo("encoder.int8.onnx")
+    member.pax_headers = {key: value, "GNU.sparse.minor": "0", "GNU.sparse.numblocks": "1"}
+    path = _pack(tmp_path / "bad.tar", [(tarfile.TarInfo(MANIFEST), manifest), (member, b"short")])
+    with pytest.raises(BundleError, match=r"not listed|cut off"):
+        unpack_bundle(path, tmp_path)
+    assert not (tmp_path / "encoder.int8.onnx").exists()
 
 
 def test_what_is_no_packed_bundle_is_one_clear_error(packed: Path, tmp_path: Path) -> None:

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from listen_edge.bundle.hashes import sha256_of
-from listen_edge.bundle.manifest import MANIFEST
+from listen_edge.bundle.manifest import MANIFEST, SUMS
 from listen_edge.bundle.opening import bundle_folder, open_bundle, read_manifest
-from listen_edge.bundle.writing import SUMS, describe_file, write_manifest, written_folder
+from listen_edge.bundle.writing import describe_file, write_manifest, written_folder
 from listen_edge.errors import BundleError
 from listen_edge.runtime.engine import Engine, load
 
@@ -157,18 +157,43 @@ def test_a_gguf_type_that_would_name_another_file(copy: Path, type_: str) -> Non
         (lambda raw: raw["thresholds"].update(on=0.1), "0 < off <= on < 1"),
         (lambda raw: raw.update(files=[]), "no file of role encoder"),
         (lambda raw: raw.update(files=7), "missing or malformed"),
+        (lambda raw: raw.update(version=3), "version: missing or malformed"),
+        (lambda raw: raw.update(name="a\nb"), r"'a\\nb' is no name"),
+        (lambda raw: raw["adapter"].update(n_query=0), "n_query and n_embd"),
+        (lambda raw: raw["adapter"].update(n_query=True), "n_query: missing"),
+        (lambda raw: raw["calibration"].update(scale="1"), "calibration: missing"),
+        (lambda raw: raw["prompt"].update(question=" {0.__class__}?"), "prompt's question"),
+        (lambda raw: raw["prompt"].update(question=" siren?"), "prompt's question"),
+        (lambda raw: raw["llm"]["gguf"].update(package=7), "gguf: missing"),
+        (lambda raw: raw["llm"]["gguf"].update(sha256="../x"), "sha256 of .* is malformed"),
+        (lambda raw: raw["files"][0].update(bytes=-1), "sha256 of .* is malformed"),
+        (lambda raw: raw["files"][0].update(bytes="7"), "files: missing"),
+        (lambda raw: raw["files"][0].update(backends=[7]), "files: missing"),
+        (lambda raw: raw["files"][0].update(path="x" * 256), "is no file name"),
+        (lambda raw: raw["files"][0].update(path="a/" * 600 + "b"), "is no file name"),
+        (lambda raw: raw["files"][0].update(path="a\0b"), "is no file name"),
+        (lambda raw: raw["files"][0].update(path=MANIFEST), "listed twice"),
+        (lambda raw: raw["files"].append(raw["files"][0]), "listed twice"),
+        (lambda raw: raw["files"][0].update(path="clips"), "as file and folder"),
+        (lambda raw: raw.update(schema=[[7] * 99]), "this listen-edge reads 1"),
     ],
 )
 def test_an_impossible_manifest(
     copy: Path, change: Callable[[dict[str, Any]], None], match: str
 ) -> None:
     _edit(copy, change)
-    with pytest.raises(BundleError, match=match):
+    with pytest.raises(BundleError, match=match) as refused:
         open_bundle(str(copy))
+    assert str(refused.value).isprintable() and len(str(refused.value)) < 200
 
 
-def test_a_manifest_that_is_no_json(copy: Path) -> None:
-    (copy / MANIFEST).write_bytes(b"\xff\xfe{")
+@pytest.mark.parametrize(
+    "text",
+    [b"\xff\xfe{", b"[" * 100_000, b'{"schema":' * 100_000, b"1e999", b"NaN", b"1" * 5000, b"null"],
+    ids=["bytes", "deep list", "deep object", "infinite", "NaN", "long", "null"],
+)
+def test_a_manifest_that_is_no_json(copy: Path, text: bytes) -> None:
+    (copy / MANIFEST).write_bytes(text)
     with pytest.raises(BundleError, match="not a bundle manifest"):
         open_bundle(str(copy))
 

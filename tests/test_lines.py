@@ -160,7 +160,42 @@ def test_no_key_may_be_missing(kind: type[JsonLine]) -> None:
 
 
 @each_class
-@pytest.mark.parametrize("text", ["", "{", "[]", "7", "null", "{}", "siren.flac 0.0-5.0 present"])
+@pytest.mark.parametrize("value", [{"odd": 1}, [[7]], "odd", True, float("nan"), 10**30])
+def test_every_key_has_its_type(kind: type[JsonLine], value: object) -> None:
+    """What is read can be written: a figure that is a word would end the next round."""
+    keys = json.loads(_example(kind).to_json_line())
+    for key, own in keys.items():
+        if key != "ts" and type(own) is not type(value):  # the time is not read
+            with pytest.raises(ListenEdgeError, match=r"malformed|not a line|of type|missing"):
+                kind.from_json_line(json.dumps({**keys, key: value}))
+
+
+@each_class
+def test_an_unknown_key_is_named_on_one_line(kind: type[JsonLine]) -> None:
+    keys = json.loads(_example(kind).to_json_line())
+    with pytest.raises(ListenEdgeError, match=r"\\x1b\[31m, .* is missing or unknown") as refused:
+        kind.from_json_line(
+            json.dumps({**keys, "\x1b[31m": 1, **dict.fromkeys(map(str, range(999)))})
+        )
+    assert str(refused.value).isprintable() and len(str(refused.value)) < 300
+
+
+@each_class
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "7",
+        "null",
+        "{}",
+        "siren.flac 0.0-5.0 present",
+        "[" * 100_000,
+        '{"v":' * 100_000,
+    ],
+    ids=lambda text: text[:9],
+)
 def test_what_is_no_line_is_refused(kind: type[JsonLine], text: str) -> None:
     with pytest.raises(ListenEdgeError, match="not a line of listen-edge"):
         kind.from_json_line(text)

@@ -172,6 +172,8 @@ def test_the_file_that_tune_writes_is_the_file_that_mic_reads(tmp_path: Path) ->
         "",
         "[]",
         "{}",
+        "[" * 100_000,
+        '{"schema": 1e999}',
         '{"schema": 2}',
         '{"schema": 1, "bundle": "b", "hop_s": 1, "confirm": [2, 3], '
         '"questions": {"siren": {"on": 0.5, "off": 0.6}}}',

@@ -45,6 +45,8 @@ _NEAR = 1 << 16
 _OPEN_64 = 1 << 62  # a 64-bit size from here on is no size
 _SLACK = 64  # bytes that writers miscount
 _MAX_CHUNKS = 4096
+_MAX_DIGITS = 18  # of a number
+_MAX_BYTES_PER_S = 1e9
 _VOC_SOUND = (1, 9)  # kinds of blocks
 _GUID_TAIL = bytes.fromhex("f3acd3118cd100c04f8edb8a")
 
@@ -232,11 +234,12 @@ def _read_aiff(file: BinaryIO, n_bytes: int) -> Container | None:
     for name, at, size in _chunks(file, n_bytes, 12, ">4sI", 2):
         if name == b"COMM":
             n_channels, n_frames, n_bits, exponent, mantissa = _unpack(file, at, ">hIhHQ")
-            rate = mantissa * 2.0 ** ((exponent & 0x7FFF) - 16383 - 63) if exponent else 0.0
-            bytes_per_s = rate * n_channels * ((n_bits + 7) // 8)
+            doubled = (exponent & 0x7FFF) - 16383
+            rate = mantissa * 2.0 ** (doubled - 63) if 0 <= doubled < 64 else 0.0
+            bytes_per_s = _plausible(rate * n_channels * ((n_bits + 7) // 8))
             n_stated = n_frames
         elif name == b"SSND":
-            n_held = n_bytes - at - 8
+            n_held = max(0, n_bytes - at - 8)
             is_unfinished = (size <= 8 or n_stated == 0) and n_held > 0
             n_promised = None if is_unfinished or _is_open(size - 8, n_held) else size - 8
             return Container(at + 8, n_held, n_promised, is_unfinished, bytes_per_s)
@@ -250,7 +253,7 @@ def _read_au(file: BinaryIO, n_bytes: int) -> Container | None:
     is_unfinished = size == 0 and n_held > 0
     n_promised = None if is_unfinished or _is_open(size, n_held) else size
     width = widths.get(encoding)
-    bytes_per_s = None if width is None else float(width * rate * n_channels)
+    bytes_per_s = None if width is None else _plausible(width * rate * n_channels)
     patches = ((8, b"\xff\xff\xff\xff"),) if n_promised is None else ()
     return Container(offset, n_held, n_promised, is_unfinished, bytes_per_s, patches)
 
@@ -260,9 +263,9 @@ def _read_caf(file: BinaryIO, n_bytes: int) -> Container | None:
     for name, at, size in _chunks(file, n_bytes, 8, ">4sQ", 1):
         if name == b"desc":
             rate, _, _, packet, n_frames = _unpack(file, at, ">d4sIII")
-            bytes_per_s = rate * packet / n_frames if packet and n_frames else None
+            bytes_per_s = _plausible(rate * packet / n_frames) if n_frames else None
         elif name == b"data":
-            n_held = n_bytes - at - 4
+            n_held = max(0, n_bytes - at - 4)
             is_unfinished = size < 4 and n_held > 0
             n_promised = size - 4 if 4 <= size < _OPEN_64 else None
             patches = ((at - 8, struct.pack(">Q", n_held + 4)),) if n_promised is None else ()
@@ -279,18 +282,26 @@ def _read_voc(file: BinaryIO, n_bytes: int) -> Container:
     return Container(at + 4, n_bytes - at - 4, size if is_stated else None)
 
 
-def _read_sphere(file: BinaryIO, n_bytes: int) -> Container:
+def _read_sphere(file: BinaryIO, n_bytes: int) -> Container | None:
     """Lines of text state how many samples follow, and of what size."""
     file.seek(8)
     size = file.read(8).strip()
     n_header = int(size) if size.isdigit() else 1024
+    if n_header > n_bytes:
+        return None
     file.seek(16)
     fields = (line.split() for line in file.read(min(n_header, 1 << 16)).splitlines())
-    numbers = {f[0]: int(f[2]) for f in fields if len(f) == 3 and f[1] == b"-i" and f[2].isdigit()}
+    stated = [f for f in fields if len(f) == 3 and f[1] == b"-i" and f[2].isdigit()]
+    numbers = {name: int(digits[:_MAX_DIGITS]) for name, _, digits in stated}
     n_samples, rate = numbers.get(b"sample_count"), numbers.get(b"sample_rate", 0)
     width = numbers.get(b"channel_count", 1) * numbers.get(b"sample_n_bytes", 2)
     n_promised = n_samples * width if n_samples else None
-    return Container(n_header, n_bytes - n_header, n_promised, bytes_per_s=float(rate * width))
+    return Container(n_header, n_bytes - n_header, n_promised, bytes_per_s=_plausible(rate * width))
+
+
+def _plausible(bytes_per_s: float) -> float | None:
+    """Return a rate of bytes that a recording can have, None for any other."""
+    return float(bytes_per_s) if 0 < bytes_per_s < _MAX_BYTES_PER_S else None
 
 
 def _is_open(size: int, n_held: int) -> bool:

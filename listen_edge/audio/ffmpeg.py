@@ -26,6 +26,13 @@ _AU_HEADER = struct.Struct(">4s5I")
 _SEVERITY = re.compile(r"\[(error|fatal|panic|warning)\] (.*)")
 _DAMAGED = re.compile(r"corrupt|partial|premature|truncat|invalid data|missing|exhausted", re.I)
 _HARMLESS = re.compile(r"non monotonically increasing dts")  # of a chain of streams
+_FORMATS = (  # that hold a recording themselves: concat, hls and their like name other files
+    "aac,ac3,aiff,amr,amrnb,amrwb,ape,apc,asf,asf_o,ast,au,avi,avr,caf,dsf,dss,dts,dtshd,dv,eac3,"
+    "epaf,flac,flv,gxf,hca,hcom,iff,ircam,iss,ivf,kux,loas,matroska,mlp,mov,mp3,mpc,mpc8,mpeg,"
+    "mpegts,msf,mxf,nistsphere,nut,nuv,ogg,oma,pva,pvf,qcp,rm,rso,sbc,shn,smjpeg,sox,spdif,svs,swf,"
+    "tak,truehd,tta,voc,vqf,w64,wav,wsd,wtv,wv,xa,xwma"
+)
+_OTHER_FORMAT = re.compile(r"Format not on whitelist")
 _NO_SOUND = re.compile(r"matches no streams|does not contain any stream")
 _DURATION = re.compile(r"Duration: (\d+):(\d\d):(\d\d\.\d+)")
 _CODEC = re.compile(r"Stream #\S+ Audio: (\w+)")
@@ -62,7 +69,8 @@ class FfmpegRecording:
     def __init__(self, file: BinaryIO, program: str = "ffmpeg") -> None:
         require_ffmpeg(program)
         with _DescriptorPath(file) as name:
-            self._decoder = Ffmpeg(["-protocol_whitelist", "file", "-i", name], program)
+            limits = ["-protocol_whitelist", "file", "-format_whitelist", _FORMATS]
+            self._decoder = Ffmpeg([*limits, "-i", name], program)
             try:
                 self.rate, self.n_channels = self._decoder.read_header()
             except AudioError as err:
@@ -200,6 +208,8 @@ class _Words:
         self.close()
         if any(_NO_SOUND.search(message) for _, message in self._said):
             return "has no sound track"
+        if any(_OTHER_FORMAT.search(message) for _, message in self._said):
+            return "is in no format of recordings"
         said = [message for severity, message in self._said if severity != "warning"]
         return f"ffmpeg ended with code {code} ({said[-1] if said else 'it does not say why'})"
 

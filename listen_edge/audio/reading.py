@@ -20,7 +20,6 @@ from listen_edge.audio.limits import (
 from listen_edge.audio.recording import Recording
 from listen_edge.errors import AudioError
 from listen_edge.log_mel import SAMPLE_RATE
-from listen_edge.printable import printable
 
 _BLOCK_FRAMES = 1 << 16
 _MIXED_S = 5.0  # of a long recording, channels are compared over so much at once
@@ -38,12 +37,21 @@ def read_audio(path: Path) -> NDArray[np.float32]:
     """Return the recording as mono samples at 16 kHz, shape (n_samples,); see mix.
 
     Raises:
-        AudioError: see read_channels.
+        AudioError: see read_channels; any number of channels may last MAX_DURATION_S.
     """
-    samples = read_channels(path)
     step = round(_MIXED_S * SAMPLE_RATE)
-    starts = range(0, len(samples), step)
-    return np.concatenate([mix(samples[start : start + step]) for start in starts])
+    mixed: list[NDArray[np.float32]] = []
+    waiting: list[NDArray[np.float32]] = []
+    with Recording(path) as recording:
+        for block in _bounded_blocks(recording, MAX_DURATION_S):
+            waiting.append(block)
+            if sum(map(len, waiting)) >= step:
+                samples = np.concatenate(waiting)
+                n_whole = len(samples) // step * step
+                mixed += [mix(samples[at : at + step]) for at in range(0, n_whole, step)]
+                waiting = [samples[n_whole:]]
+    rest = np.concatenate(waiting)
+    return np.concatenate([*mixed, mix(rest)] if len(rest) else mixed)
 
 
 def read_channels(path: Path) -> NDArray[np.float32]:
@@ -51,24 +59,29 @@ def read_channels(path: Path) -> NDArray[np.float32]:
 
     Raises:
         AudioError: the file is missing, empty, truncated, damaged, no audio, shorter than
-            MIN_DURATION_S, longer than MAX_DURATION_S, or holds impossible values.
+            MIN_DURATION_S, longer than MAX_DURATION_S shared by its channels, or holds impossible
+            values.
     """
-    blocks, n_samples = [], 0
     with Recording(path) as recording:
-        for block in at_16_khz_by_blocks(recording):
-            blocks.append(block)
-            n_samples += len(block)
-            if n_samples > MAX_DURATION_S * SAMPLE_RATE:
-                raise AudioError(
-                    f"{recording.name}: longer than {MAX_DURATION_S:.0f} s; use `listen-edge "
-                    "ask` or `replay`, which take any length"
-                )
-    samples = np.concatenate(blocks)
+        limit_s = MAX_DURATION_S / recording.n_channels  # a small file can hold hours of silence
+        return np.concatenate(list(_bounded_blocks(recording, limit_s)))
+
+
+def _bounded_blocks(recording: Recording, limit_s: float) -> Iterator[NDArray[np.float32]]:
+    """Yield a recording's blocks at 16 kHz; AudioError if they are too short or too long in all."""
+    n_samples = 0
+    for block in at_16_khz_by_blocks(recording):
+        n_samples += len(block)
+        if n_samples > limit_s * SAMPLE_RATE:
+            raise AudioError(
+                f"{recording.name}: longer than {limit_s:.0f} s; use `listen-edge ask` or "
+                "`replay`, which take any length"
+            )
+        yield block
     try:
         check_duration(n_samples, SAMPLE_RATE)
     except AudioError as err:
-        raise AudioError(f"{printable(path)}: {err}") from err
-    return samples
+        raise AudioError(f"{recording.name}: {err}") from err
 
 
 def at_16_khz_by_blocks(recording: Recording) -> Iterator[NDArray[np.float32]]:

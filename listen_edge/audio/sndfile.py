@@ -52,19 +52,20 @@ class SndfileRecording:
 
     Raises:
         UnreadableError: not one of libsndfile's formats.
-        AudioError: frames of MPEG audio are missing.
+        AudioError: frames of MPEG audio are missing, or a format that is not read.
     """
 
     def __init__(self, file: BinaryIO, container: Container | None) -> None:
         self._mapped: mmap.mmap | None = None
+        self._may_be_mpeg = False
         self._stream = self._find_mpeg(file, container)
-        self._is_mpeg = self._stream is not None
         readable: int | io.RawIOBase
         if self._stream is not None:
             self._stream.check()
             assert self._mapped is not None
             readable = MpegFile(self._mapped, self._stream)
         else:
+            _refuse_sample_dump(file)
             readable = descriptor = os.dup(file.fileno())
             os.lseek(descriptor, 0, os.SEEK_SET)
             if container is not None and container.patches:
@@ -76,7 +77,8 @@ class SndfileRecording:
             self._free(readable)
             raise UnreadableError(str(err)) from err
         self._readable = readable
-        if not self._is_mpeg and self._file.format == "MP3":  # found by libsndfile, by us not
+        is_mpeg = self._file.format == "MP3" or self._file.subtype.startswith("MPEG_")
+        if is_mpeg and self._stream is None:  # found by libsndfile, by us not
             self.close()
             raise UnreadableError("no chain of MPEG frames")
         self.rate: int = self._file.samplerate
@@ -131,6 +133,7 @@ class SndfileRecording:
             if magic == b"OggS":
                 _check_ogg(file)
             return None
+        self._may_be_mpeg = True
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         stream = find_frames(mapped, start, end)
         if stream is None:
@@ -140,7 +143,7 @@ class SndfileRecording:
         return stream
 
     def _silenced(self) -> AbstractContextManager[None]:
-        return _quiet_stderr() if self._is_mpeg else nullcontext()
+        return _quiet_stderr() if self._may_be_mpeg else nullcontext()
 
     def _free(self, readable: int | io.RawIOBase) -> None:
         if isinstance(readable, io.RawIOBase):
@@ -148,6 +151,14 @@ class SndfileRecording:
         if self._mapped is not None:
             self._mapped.close()
             self._mapped = None
+
+
+def _refuse_sample_dump(file: BinaryIO) -> None:
+    """Raise AudioError for a MIDI sample dump, whose damage libsndfile prints on stdout."""
+    file.seek(0)
+    head = file.read(4)
+    if head[:2] == b"\xf0\x7e" and head[3:] == b"\1":
+        raise AudioError("a MIDI sample dump is not read; convert it to WAV first")
 
 
 def _check_ogg(file: BinaryIO) -> None:

@@ -12,11 +12,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from listen_edge.bundle.manifest import MANIFEST, MAX_MANIFEST_BYTES, Manifest, parse_manifest
+from listen_edge.bundle.manifest import (
+    MANIFEST,
+    MAX_MANIFEST_BYTES,
+    SIGNATURE,
+    SUMS,
+    Manifest,
+    parse_manifest,
+)
 from listen_edge.bundle.opening import Bundle
-from listen_edge.bundle.signature import SIGNATURE
-from listen_edge.bundle.writing import SUMS
-from listen_edge.errors import BundleError
+from listen_edge.errors import BundleError, one_line
 from listen_edge.replacing import replacing
 
 _MAX_SMALL_BYTES = 1 << 20  # of checksums and signature, whose sizes the manifest does not state
@@ -77,10 +82,10 @@ def unpack_bundle(path: Path, folder: Path) -> None:
         while (member := archive.next()) is not None:
             size = sizes.pop(member.name, None)
             is_small = member.name in (SUMS, SIGNATURE) and member.size <= _MAX_SMALL_BYTES
-            if not member.isreg() or not (is_small or member.size == size):
+            if not _is_plain(member) or not (is_small or member.size == size):
                 raise BundleError(
-                    f"{path}: {member.name!r} is not listed in its manifest, twice there, no plain "
-                    "file or of another size; do not use it"
+                    f"{path}: {one_line(repr(member.name), 60)} is not listed in its manifest, "
+                    "twice there, no plain file or of another size; do not use it"
                 )
             _extract(path, archive, member, folder)
 
@@ -90,18 +95,26 @@ def _opened(path: Path) -> Iterator[tarfile.TarFile]:
     try:
         with tarfile.open(path, "r:") as archive:
             yield archive
-    except (tarfile.TarError, EOFError) as err:
-        raise BundleError(f"{path}: no packed bundle, or cut off ({err}); get it again") from err
+    except (tarfile.TarError, EOFError, ValueError, LookupError, ArithmeticError) as err:
+        # what tarfile lets through of a header's numbers as well
+        raise BundleError(
+            f"{path}: no packed bundle, or cut off ({one_line(err)}); get it again"
+        ) from err
 
 
 def _manifest_text(path: Path, archive: tarfile.TarFile) -> bytes:
     first = archive.next()
-    is_manifest = first is not None and first.name == MANIFEST and first.isreg()
+    is_manifest = first is not None and first.name == MANIFEST and _is_plain(first)
     if first is None or not is_manifest or first.size > MAX_MANIFEST_BYTES:
         raise BundleError(f"{path}: does not begin with {MANIFEST}; expected bundle pack's output")
     source = archive.extractfile(first)
     assert source is not None  # it is a regular file
     return source.read()
+
+
+def _is_plain(member: tarfile.TarInfo) -> bool:
+    """Tell whether a member's bytes lie in the archive, as many as it states."""
+    return member.isreg() and not member.issparse() and member.size >= 0
 
 
 def _extract(path: Path, archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:

@@ -40,9 +40,9 @@ def read_bounded(path: Path, max_bytes: int) -> bytes:
     Raises:
         BundleError: it is none, or cannot be read.
     """
-    if path.is_symlink() or not path.is_file():
-        raise BundleError(f"{path}: missing; copy or export the bundle again")
     try:
+        if path.is_symlink() or not path.is_file():
+            raise BundleError(f"{path}: missing; copy or export the bundle again")
         with path.open("rb") as file:
             return file.read(max_bytes + 1)
     except OSError as err:

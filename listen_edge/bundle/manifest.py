@@ -6,18 +6,22 @@ Sizes, texts and thresholds come from here, never from a file name.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
 from listen_edge.bundle.calibration import Calibration
-from listen_edge.errors import BundleError
+from listen_edge.errors import BundleError, one_line
+from listen_edge.json_fields import malformed_fields, parse_json
 from listen_edge.prompt import Prompt
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
+SIGNATURE = f"{MANIFEST}.sig"
+SUMS = "SHA256SUMS"
+OWN_FILES = (MANIFEST, SIGNATURE, SUMS)  # of every bundle, which no manifest lists
+_MAX_NAME, _MAX_PATH = 255, 1024  # bytes of a file's name, and with its folders
 MAX_MANIFEST_BYTES = 1 << 20
 
 
@@ -92,30 +96,29 @@ def parse_manifest(text: bytes) -> Manifest:
         BundleError: not JSON, an unknown schema, a missing or impossible field.
     """
     try:
-        raw = json.loads(text)
+        raw = parse_json(text)
         schema = raw["schema"]
     except (ValueError, KeyError, TypeError) as err:
         raise BundleError(f"{MANIFEST}: not a bundle manifest ({err})") from err
     if schema != SCHEMA:
         raise BundleError(
-            f"{MANIFEST}: schema {schema!r}, this listen-edge reads {SCHEMA}; upgrade listen-edge "
-            "or export the bundle again"
+            f"{MANIFEST}: schema {_shown(schema)}, this listen-edge reads {SCHEMA}; upgrade "
+            "listen-edge or export the bundle again"
         )
     try:
         manifest = _manifest(raw, hashlib.sha256(text).hexdigest())
-    except (KeyError, TypeError, ValueError) as err:
+    except (KeyError, TypeError, ValueError, AttributeError) as err:
         raise BundleError(f"{MANIFEST}: field {err} is missing or malformed") from err
-    package = manifest.gguf.package
-    if package is not None and not package.isidentifier():  # a dotted name would be imported
-        raise BundleError(f"{MANIFEST}: {package!r} is no package name")
-    if not re.fullmatch("[a-z0-9_]+", manifest.gguf.quantization):  # part of a file's name
-        raise BundleError(f"{MANIFEST}: {manifest.gguf.quantization!r} is no GGUF type")
-    for path in (*(file.path for file in manifest.files), manifest.gguf.path):
-        _refuse_outside(path)
+    if malformed := malformed_fields(manifest):
+        raise BundleError(f"{MANIFEST}: {', '.join(malformed)}: missing or malformed")
+    _check_names(manifest)
+    _check_paths([*(file.path for file in manifest.files), manifest.gguf.path])
     if not 0 < manifest.off_threshold <= manifest.on_threshold < 1:
         raise BundleError(f"{MANIFEST}: thresholds, expected 0 < off <= on < 1")
     if not (0 < manifest.hop_s <= manifest.window_s <= 30 and manifest.sample_rate == 16_000):
         raise BundleError(f"{MANIFEST}: audio, expected 16000 Hz and 0 < hop_s <= window_s <= 30")
+    if min(manifest.n_query, manifest.n_embd) <= 0:
+        raise BundleError(f"{MANIFEST}: n_query and n_embd, expected at least 1")
     return manifest
 
 
@@ -124,38 +127,73 @@ def _manifest(raw: dict[str, Any], sha256: str) -> Manifest:
     gguf = llm["gguf"]
     return Manifest(
         id=f"{raw['name']}@sha256:{sha256[:8]}",
-        name=str(raw["name"]),
-        version=str(raw["version"]),
+        name=raw["name"],
+        version=raw["version"],
         files=tuple(
             BundleFile(
-                str(f["path"]), str(f["role"]), int(f["bytes"]), str(f["sha256"]),
-                f.get("precision"), tuple(map(str, f.get("backends", ("cpu",)))),
+                f["path"], f["role"], f["bytes"], f["sha256"],
+                f.get("precision"), tuple(f.get("backends", ("cpu",))),
             )
             for f in raw["files"]
         ),
-        sample_rate=int(audio["sample_rate"]),
-        window_s=float(audio["window_s"]),
-        hop_s=float(audio["hop_s"]),
-        n_query=int(raw["adapter"]["n_query"]),
-        n_embd=int(llm["n_embd"]),
-        vocab_sha256=str(llm["vocab_sha256"]),
+        sample_rate=audio["sample_rate"],
+        window_s=audio["window_s"],
+        hop_s=audio["hop_s"],
+        n_query=raw["adapter"]["n_query"],
+        n_embd=llm["n_embd"],
+        vocab_sha256=llm["vocab_sha256"],
         gguf=Gguf(
-            path=str(gguf["path"]),
-            sha256=str(gguf["sha256"]),
-            bytes=int(gguf["bytes"]),
+            path=gguf["path"],
+            sha256=gguf["sha256"],
+            bytes=gguf["bytes"],
             package=gguf.get("package"),
-            source_quantization=str(gguf["quantization"]),
-            quantization=str(llm["quantization"]),
+            source_quantization=gguf["quantization"],
+            quantization=llm["quantization"],
         ),
         prompt=Prompt.from_json(raw["prompt"]),
         calibration=Calibration.from_json(raw["calibration"]),
-        on_threshold=float(thresholds["on"]),
-        off_threshold=float(thresholds["off"]),
+        on_threshold=thresholds["on"],
+        off_threshold=thresholds["off"],
         raw=raw,
     )  # fmt: skip
 
 
-def _refuse_outside(path: str) -> None:
-    parts = PurePosixPath(path).parts
-    if not parts or path.startswith("/") or "\\" in path or ".." in parts or ":" in path:
-        raise BundleError(f"{MANIFEST}: path {path!r} leaves the bundle's folder; do not use it")
+def _check_names(manifest: Manifest) -> None:
+    """Refuse what would be imported, be part of a path, break a line or be no hash."""
+    gguf = manifest.gguf
+    if gguf.package is not None and not re.fullmatch("[A-Za-z][A-Za-z0-9_]*", gguf.package):
+        raise BundleError(f"{MANIFEST}: {_shown(gguf.package)} is no package name")
+    if not re.fullmatch("[a-z0-9_]+", gguf.quantization):
+        raise BundleError(f"{MANIFEST}: {_shown(gguf.quantization)} is no GGUF type")
+    if manifest.prompt.question.count("{}") != 1 or "{" in manifest.prompt.question.replace(
+        "{}", ""
+    ):
+        raise BundleError(f"{MANIFEST}: the prompt's question, expected one {{}} in it")
+    for text in (manifest.name, manifest.version, *(file.role for file in manifest.files)):
+        if not (text.isprintable() and 0 < len(text) <= _MAX_NAME):
+            raise BundleError(f"{MANIFEST}: {_shown(text)} is no name")
+    stated = [(file.path, file.bytes, file.sha256) for file in manifest.files]
+    for path, n_bytes, sha256 in (*stated, (gguf.path, gguf.bytes, gguf.sha256)):
+        if n_bytes < 0 or not re.fullmatch("[0-9a-f]{64}", sha256):
+            raise BundleError(f"{MANIFEST}: bytes or sha256 of {_shown(path)} is malformed")
+
+
+def _check_paths(paths: list[str]) -> None:
+    """Refuse paths out of the folder, impossible ones, and two that cannot both be files."""
+    for path in paths:
+        parts = PurePosixPath(path).parts
+        if not parts or path.startswith("/") or "\\" in path or ".." in parts or ":" in path:
+            raise BundleError(
+                f"{MANIFEST}: path {_shown(path)} leaves the bundle's folder; do not use it"
+            )
+        sizes = [len(part.encode(errors="replace")) for part in (path, *parts)]
+        if not path.isprintable() or sizes[0] > _MAX_PATH or max(sizes[1:]) > _MAX_NAME:
+            raise BundleError(f"{MANIFEST}: path {_shown(path)} is no file name; do not use it")
+    files = [PurePosixPath(name) for name in (*paths, *OWN_FILES)]
+    folders = {folder for file in files for folder in file.parents}
+    if len({*files}) < len(files) or not folders.isdisjoint(files):
+        raise BundleError(f"{MANIFEST}: a path is listed twice or as file and folder")
+
+
+def _shown(value: object) -> str:
+    return one_line(repr(value), 60)

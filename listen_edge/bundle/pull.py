@@ -13,10 +13,10 @@ from rich.progress import DownloadColumn, Progress, TimeRemainingColumn, Transfe
 from listen_edge.bundle.archive import packed_manifest, unpack_bundle
 from listen_edge.bundle.cache import pulled_dir
 from listen_edge.bundle.download import Progressed, download, forget
-from listen_edge.bundle.manifest import MANIFEST, Manifest, parse_manifest
+from listen_edge.bundle.manifest import MANIFEST, SIGNATURE, SUMS, Manifest, parse_manifest
 from listen_edge.bundle.opening import open_bundle
-from listen_edge.bundle.signature import SIGNATURE, verify_signature
-from listen_edge.bundle.writing import SUMS, written_folder
+from listen_edge.bundle.signature import verify_signature
+from listen_edge.bundle.writing import written_folder
 from listen_edge.errors import BundleError, one_line, require
 from listen_edge.urls import without_secrets_of
 

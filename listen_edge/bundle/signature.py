@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from listen_edge.bundle.manifest import MANIFEST
+from listen_edge.bundle.manifest import MANIFEST, SIGNATURE
 from listen_edge.errors import BundleError, require
 from listen_edge.replacing import replacing
 
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
         Ed25519PrivateKey,
         Ed25519PublicKey,
     )
-
-SIGNATURE = f"{MANIFEST}.sig"
 
 
 def sign_bundle(folder: Path, key: Path) -> None:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from listen_edge.errors import ListenEdgeError
+from listen_edge.errors import ListenEdgeError, one_line
+from listen_edge.json_fields import parse_json
 from listen_edge.replacing import replacing
 
 SCHEMA = 1
@@ -56,7 +57,8 @@ class TunedThresholds:
         k, n = self.confirm
         if bundle != self.bundle:
             raise ListenEdgeError(
-                f"thresholds were tuned for bundle {self.bundle}, this is {bundle}; tune again"
+                f"thresholds were tuned for bundle {one_line(self.bundle)}, this is {bundle}; "
+                "tune again"
             )
         if (hop_s, confirm) != (self.hop_s, self.confirm):
             raise ListenEdgeError(
@@ -72,7 +74,7 @@ def read_thresholds(path: Path) -> TunedThresholds:
         ListenEdgeError: missing, not such a file, or thresholds that cannot be.
     """
     try:
-        content: Any = json.loads(path.read_bytes())
+        content: Any = parse_json(path.read_bytes())
         if content["schema"] != SCHEMA:
             raise ValueError(f"schema {content['schema']!r}, expected {SCHEMA}")
         k, n = content["confirm"]
@@ -90,5 +92,5 @@ def read_thresholds(path: Path) -> TunedThresholds:
         raise ListenEdgeError(f"{path}: no such file; `listen-edge tune` writes one") from err
     except (ValueError, KeyError, TypeError, AttributeError) as err:
         raise ListenEdgeError(
-            f"{path}: not a thresholds file of `listen-edge tune` ({err})"
+            f"{path}: not a thresholds file of `listen-edge tune` ({one_line(err)})"
         ) from err

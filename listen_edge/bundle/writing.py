@@ -11,10 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from listen_edge.bundle.hashes import sha256_of
-from listen_edge.bundle.manifest import MANIFEST, parse_manifest
+from listen_edge.bundle.manifest import MANIFEST, SUMS, parse_manifest
 from listen_edge.errors import BundleError
-
-SUMS = "SHA256SUMS"
 
 
 @contextmanager

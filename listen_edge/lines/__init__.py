@@ -12,7 +12,8 @@ from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timezone
 from typing import Any, ClassVar, Literal, TypeVar
 
-from listen_edge.errors import ListenEdgeError
+from listen_edge.errors import ListenEdgeError, one_line
+from listen_edge.json_fields import malformed_fields, parse_json
 
 SCHEMA_VERSION = 1
 
@@ -47,13 +48,13 @@ class JsonLine:
             ListenEdgeError: not JSON, of another version or type, or with other keys.
         """
         try:
-            keys = json.loads(text)
+            keys = parse_json(text)
             version, kind, _ = keys.pop("v"), keys.pop("type"), keys.pop("ts")
         except (ValueError, KeyError, TypeError, AttributeError) as err:
             raise ListenEdgeError(f"{text[:40]!r}: not a line of listen-edge ({err})") from err
-        if (version, kind) != (SCHEMA_VERSION, cls.TYPE):
+        if (type(version), version, kind) != (int, SCHEMA_VERSION, cls.TYPE):
             raise ListenEdgeError(
-                f"a line of type {kind!r}, version {version!r}; expected {cls.TYPE!r}, "
+                f"a line of type {_shown(kind)}, version {_shown(version)}; expected {cls.TYPE!r}, "
                 f"version {SCHEMA_VERSION}: read it with the listen-edge that wrote it"
             )
         try:
@@ -64,10 +65,12 @@ class JsonLine:
             ) from err
         unlike = sorted(values.keys() ^ {field.name for field in fields(cls)})
         if unlike:
-            raise ListenEdgeError(
-                f"a line of type {kind!r}: {', '.join(unlike)} is missing or unknown"
-            )
-        return cls(**values)
+            named = one_line(", ".join(unlike))
+            raise ListenEdgeError(f"a line of type {kind!r}: {named} is missing or unknown")
+        line = cls(**values)
+        if malformed := malformed_fields(line):
+            raise ListenEdgeError(f"a line of type {kind!r}: {', '.join(malformed)} is malformed")
+        return line
 
     def _to_keys(self, values: dict[str, Any]) -> dict[str, Any]:
         """Return the line's keys of the fields' values, where they differ."""
@@ -84,6 +87,10 @@ def json_line(kind: LineType, keys: dict[str, Any], now: datetime | None = None)
     now = now or datetime.now(timezone.utc)
     ts = now.strftime("%Y-%m-%dT%H:%M:%S.") + f"{now.microsecond // 1000:03d}Z"
     return json.dumps({"v": SCHEMA_VERSION, "type": kind, "ts": ts, **keys})
+
+
+def _shown(value: object) -> str:
+    return one_line(repr(value), 40)
 
 
 def _rounded(value: Any, digits: int) -> Any:
