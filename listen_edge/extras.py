@@ -20,7 +20,9 @@ COMMANDS = {  # what a command is for, where several extras bring a package
     "export": "export",
     "report": "train",
     "synthesize": "train",
+    "tag": "tag",
     "train": "train",
+    "train-head": "train",
 }
 _REQUIREMENT = re.compile(r"([\w.-]+)(?:\[([\w,\s-]+)\])?[^;]*;.*extra == ['\"]([\w-]+)['\"]")
 

@@ -8,8 +8,9 @@ import pwd
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -70,7 +71,7 @@ def test_a_closed_stderr_costs_no_answer(tiny_folder: Path) -> None:
 
 @contextmanager
 def _hearing_a_siren(folder: Path, script: str) -> Iterator[subprocess.Popen[str]]:
-    """Listen to a siren on a pipe that stays open; the event has begun."""
+    """Listen to a siren that does not end, on a pipe; the event has begun."""
     samples, rate = soundfile.read(folder / "clips/siren.ogg", dtype="int16")
     read_end, write_end = os.pipe()
     arguments = ["mic", "--stdin", "--rate", str(rate), "--confirm", "1/1", "--on", "0.7"]
@@ -80,20 +81,28 @@ def _hearing_a_siren(folder: Path, script: str) -> Iterator[subprocess.Popen[str
         stdin=read_end,
         stdout=subprocess.PIPE,
         text=True,
+        # The tests themselves may run under nohup, which a child would inherit.
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
     )
     os.close(read_end)
+
+    def sound() -> None:
+        with suppress(BrokenPipeError), os.fdopen(write_end, "wb") as pipe:
+            while True:  # a listener that was not given a core for seconds hears the next one
+                pipe.write(samples.tobytes())
+
+    siren = threading.Thread(target=sound)
+    siren.start()
     try:
-        with os.fdopen(write_end, "wb") as pipe:
-            pipe.write(samples.tobytes())
-            pipe.flush()
-            assert process.stdout is not None
-            for line in process.stdout:
-                if json.loads(line)["type"] == "event":
-                    break
-            yield process
+        assert process.stdout is not None
+        for line in process.stdout:
+            if json.loads(line)["type"] == "event":
+                break
+        yield process
     finally:
         process.kill()
         process.wait()
+        siren.join()
         assert process.stdout is not None
         process.stdout.close()
 
