@@ -59,7 +59,7 @@ def audibility(window: NDArray[np.float32], n_window: int) -> Audibility:
     """
     if not (window != window[0]).any():
         return Audibility("silent_input")  # zeros, or an input without a microphone
-    if not is_louder(QUIETEST_DBFS, window) or _holds_few_steps(window):
+    if not _is_audible(window) or _holds_few_steps(window):
         return Audibility("inaudible")
     seconds = heard_s(window)
     if seconds < MIN_HEARD_S:
@@ -79,7 +79,7 @@ def audibility(window: NDArray[np.float32], n_window: int) -> Audibility:
 
 def audible(signals: list[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
     """Return those signals (n_samples,) that hold more than a noise floor, at least the first."""
-    return signals[:1] + [s for s in signals[1:] if is_louder(QUIETEST_DBFS, s)]
+    return signals[:1] + [s for s in signals[1:] if _is_audible(s)]
 
 
 def bandwidth_hz(window: NDArray[np.float32]) -> float:
@@ -109,14 +109,23 @@ def bandwidth_hz(window: NDArray[np.float32]) -> float:
 
 
 def is_louder(limit_dbfs: float, samples: NDArray[np.float32]) -> bool:
-    """Tell whether the loudest 0.1 s reaches a level: a bang is not averaged, an offset no sound.
+    """Tell whether the loudest 0.1 s reaches a level: a bang is not averaged.
 
     Args:
         samples: shape (n_samples, n_channels) or (n_samples,).
     """
-    pieces = np.array_split(samples, max(1, len(samples) // _PIECE))
-    levels = (level_dbfs(piece - piece.mean(axis=0)) for piece in pieces)
+    levels = map(level_dbfs, _pieces(samples))
     return any(level is not None and level >= limit_dbfs for level in levels)
+
+
+def _is_audible(samples: NDArray[np.float32]) -> bool:
+    """Tell whether the loudest 0.1 s lies above the noise floor; an offset is no sound."""
+    pieces = _pieces(samples)
+    return any(is_louder(QUIETEST_DBFS, piece - piece.mean(axis=0)) for piece in pieces)
+
+
+def _pieces(samples: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    return np.array_split(samples, max(1, len(samples) // _PIECE))
 
 
 def is_clipped(samples: NDArray[np.float32]) -> bool:
