@@ -220,11 +220,23 @@ def test_overflow_and_damage_forbid_an_absence() -> None:
 def test_the_gate_spares_the_llm_and_is_visible() -> None:
     engine = LevelEngine()
     config = ListenConfig(trigger=TRIGGER, gate_dbfs=-40.0)
-    source = ScriptedSource([tone(3, 0.001), tone(1, 0.9)], is_live=False)
+    quiet = np.random.default_rng(0).normal(0, 0.002, (3 * RATE, 1)).astype(np.float32)
+    source = ScriptedSource([quiet, tone(1, 0.9)], is_live=False)
     answers = answers_of(lines_of(source, engine=engine, config=config))
     assert [a.reason for a in answers] == ["below_gate"] * 5 + [None] * 2
     assert all(a.state == "absent" and a.presence is None for a in answers[:5])
     assert engine.n_windows == 2
+
+
+@pytest.mark.parametrize("level", [0.0, 0.25, 1e-5])
+def test_a_dead_input_is_not_absent_below_the_gate(level: float) -> None:
+    engine = LevelEngine()
+    steps = np.random.default_rng(0).integers(0, 2, (RATE, 1)) * level
+    for dead in (tone(1, level), steps.astype(np.float32) * 1e-4):
+        config = ListenConfig(trigger=TRIGGER, gate_dbfs=-5.0)
+        source = ScriptedSource([dead], is_live=False)
+        (answer,) = answers_of(lines_of(source, engine=engine, config=config))
+        assert answer.reason != "below_gate"  # the engine says why it is deaf
 
 
 def test_a_short_bang_opens_the_gate() -> None:

@@ -13,8 +13,11 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from listen_edge.audio import level_dbfs
-from listen_edge.audio.audibility import is_louder
+from listen_edge.audio.audibility import audibility, is_louder
 from listen_edge.audio.limits import MIN_DURATION_S
 from listen_edge.bundle.opening import open_bundle
 from listen_edge.errors import AudioError, ListenEdgeError
@@ -239,13 +242,8 @@ class Listener:
 
     def _answer(self, window: Window, doubt: Reason | None) -> Iterator[Line]:
         yield from self._swap()
-        gate_dbfs, level = self._config.gate_dbfs, level_dbfs(window.samples)
-        is_gated = (
-            gate_dbfs is not None
-            and level is not None
-            and doubt is None
-            and not is_louder(gate_dbfs, window.samples)
-        )
+        level = level_dbfs(window.samples)
+        is_gated = doubt in (None, "narrow_band") and self._is_below_gate(window.samples)
         if is_gated:
             answers = self._unheard("below_gate", (window.begin_s, window.end_s), level)
         else:
@@ -264,6 +262,13 @@ class Listener:
             level_dbfs=level,
         )
         yield from self._say(answers)
+
+    def _is_below_gate(self, samples: NDArray[np.float32]) -> bool:
+        """Tell whether a window is quiet enough to be called absent unheard; a dead one is not."""
+        gate_dbfs = self._config.gate_dbfs
+        if gate_dbfs is None or is_louder(gate_dbfs, samples):
+            return False
+        return audibility(samples, len(samples)).deaf is None
 
     def _unheard(
         self, reason: Reason, window_s: tuple[float, float], level: float | None = None
