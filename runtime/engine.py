@@ -111,7 +111,7 @@ class Engine:
         source: str = "samples",
     ) -> Iterator[list[Answer]]:
         """Yield the answers of each window in turn; arguments and errors as for ask."""
-        asked = [questions] if isinstance(questions, str) else questions
+        asked = [questions] if isinstance(questions, str) else list(questions)
         channels = at_16_khz(samples, sample_rate)
         doubt: Reason | None = "narrow_band" if sample_rate <= NARROW_RATE else None
         for start in self._window_starts(len(channels)):

@@ -50,6 +50,8 @@ def _best_correlation(signals: list[Samples], sound: Samples) -> float:
         ("hum", 2),
         ("loud noise in four of five", 2),
         ("another loud noise in each of four", 2),
+        ("40 dB below noise", 2),
+        ("opposite beside noise", 2),
     ],
 )
 def test_no_channel_is_lost(sound: Samples, name: str, n_signals: int) -> None:
@@ -65,6 +67,8 @@ def test_no_channel_is_lost(sound: Samples, name: str, n_signals: int) -> None:
         "louder noise": [_noise(sound, 10, 1), sound],
         "hum": [_hum(sound), sound],
         "loud noise in four of five": [_noise(sound, 10, 1)] * 4 + [sound],
+        "40 dB below noise": [_noise(sound, 0, 1), 0.01 * sound],
+        "opposite beside noise": [_noise(sound, 10, 1), 0.5 * sound, -0.5 * sound],
         "another loud noise in each of four": [_noise(sound, 10, k) for k in range(4)] + [sound],
     }[name]
     signals = separate(np.stack(channels, axis=1).astype(np.float32))
@@ -79,6 +83,12 @@ def test_a_sound_that_lies_with_opposite_signs_under_a_common_hum_is_kept(sound:
     for signal in signals:
         residue = signal - hum
         assert abs(float(np.corrcoef(residue, sound)[0, 1])) > 0.99
+
+
+def test_a_sound_at_the_sides_of_noise_in_the_middle_is_kept(sound: Samples) -> None:
+    noise = _noise(sound, 0, 1)
+    signals = separate(np.stack([noise + sound, noise - sound], axis=1))
+    assert _best_correlation(signals, sound) > 0.65
 
 
 def test_equal_channels_are_one_signal_bit_for_bit(sound: Samples) -> None:

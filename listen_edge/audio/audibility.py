@@ -32,7 +32,7 @@ _WIDEST_STEP = 1 / 128  # of 8 bits
 _SILENT = 2**-16  # from peak to peak, half a step of 16 bits: what a codec leaves of zeros
 _N_FFT, _BAND_BINS, _MAX_FRAMES = 1024, 8, 26
 _BAND_HZ = SAMPLE_RATE / _N_FFT * _BAND_BINS  # 125 Hz
-_MIN_BANDS = 12  # 1.5 kHz: what ends below is a hum, not a band
+_MIN_BANDS = 8  # 1 kHz: what ends below is a hum, not a band
 _EMPTY = 1e-6  # power beside the loudest band's: -60 dB
 _CLIFF = 10**2.5  # between the band's middle and upper end and what lies above it: 25 dB
 

@@ -14,7 +14,7 @@ _FRAME = 512  # samples, 32 ms at 16 kHz
 _BAND_EDGES = (1, 4, 8, 16, 32, 64, 128)  # bins of 31 Hz: octaves from 31 Hz to 8 kHz
 _DEAD = 1e-6  # energy beside the strongest channel's: -60 dB
 _OPPOSITE = -0.5  # correlation from which a channel is mixed with its sign turned
-_LOST = 0.15  # of the stronger channel's energy in a band: a mix that keeps less loses it, -8 dB
+_LOST = -0.3  # coherence of a band, -1 to 1, below which a mix loses what the channels hold
 _FAINT_BAND = 1e-4  # energy beside the loudest band's, below which a band says nothing: -40 dB
 _FAINT_CELL = 1e-5  # the same of one band in one frame: -50 dB
 _UNLIKE_DB = 6.0  # mean difference of levels over time and frequency: another scene
@@ -49,7 +49,7 @@ def separate(samples: NDArray[np.float32]) -> list[NDArray[np.float32]]:
             signs[channel] = sign
     signals = [_mix(samples, signs)]
     if others:
-        signals.append(_mix(samples, dict.fromkeys(others, 1.0)))
+        signals.append(_mix(samples, {k: _sign(spectra, others[0], k) for k in others}))
     return signals
 
 
@@ -78,16 +78,20 @@ def _sign_to_agree(
     bands_a, bands_b = energy[a].sum(axis=0), energy[b].sum(axis=0)
     correlation = common.sum() / np.sqrt(bands_a.sum() * bands_b.sum())
     sign = -1.0 if correlation < _OPPOSITE else 1.0
-    mixed = (bands_a + bands_b + 2 * sign * common) / 4
-    stronger = np.maximum(bands_a, bands_b)
-    is_loud = stronger > _FAINT_BAND * stronger.max()
-    if (mixed < _LOST * stronger)[is_loud].any():
+    is_loud = np.maximum(bands_a / bands_a.max(), bands_b / bands_b.max()) > _FAINT_BAND
+    coherence = 2 * sign * common / np.maximum(bands_a + bands_b, np.finfo(np.float32).tiny)
+    if (coherence < _LOST)[is_loud].any():
         return None
-    cells = np.maximum(energy[a], energy[b])
-    floor = _FAINT_CELL * cells.max()
-    levels = 10 * np.log10((energy[a] + floor) / (energy[b] + floor))[cells > floor]
+    cells_a, cells_b = energy[a] / energy[a].max(), energy[b] / energy[b].max()
+    levels = 10 * np.log10((cells_a + _FAINT_CELL) / (cells_b + _FAINT_CELL))
+    levels = levels[np.maximum(cells_a, cells_b) > _FAINT_CELL]
     unlike_db = np.abs(levels - np.median(levels)).mean()
     return None if unlike_db > _UNLIKE_DB else sign
+
+
+def _sign(spectra: NDArray[np.complex64], a: int, b: int) -> float:
+    """Return the sign with which channel b adds to channel a."""
+    return -1.0 if (spectra[a] * spectra[b].conj()).real.sum() < 0 else 1.0
 
 
 def _mix(samples: NDArray[np.float32], signs: dict[int, float]) -> NDArray[np.float32]:

@@ -63,6 +63,7 @@ class Container:
         bytes_per_s: of the sound; None where the header does not say.
         patches: (offset, bytes) that make the header true for a reader that believes it.
         codec: WAV's format tag; None elsewhere.
+        n_frames: frames that the header states, where it states no bytes.
     """
 
     offset: int
@@ -72,6 +73,7 @@ class Container:
     bytes_per_s: float | None = None
     patches: tuple[tuple[int, bytes], ...] = ()
     codec: int | None = None
+    n_frames: int | None = None
 
     @property
     def is_cut_short(self) -> bool:
@@ -147,6 +149,8 @@ def read_container(file: BinaryIO, n_bytes: int) -> Container | None:
             return _read_aiff(file, n_bytes)
         if magic[:4] == b".snd":
             return _read_au(file, n_bytes)
+        if magic[:4] == b"fLaC":
+            return _read_flac(file, n_bytes)
         if magic[:4] == b"caff":
             return _read_caf(file, n_bytes)
         if magic == b"Creative Voice File\x1a":
@@ -186,12 +190,13 @@ def _read_wav(file: BinaryIO, n_bytes: int, magic: bytes) -> Container | None:
         elif name == b"data":
             n_held = n_bytes - at
             if size_64 is not None and size == 0xFFFF_FFFF:
-                n_promised = size_64 if 0 < size_64 < _OPEN_64 else None
+                size = size_64 if size_64 < _OPEN_64 else n_held
+                is_unfinished = _holds_more(file, n_bytes, at + size, f"{end}4sI", bytes_per_s)
+                n_promised = None if is_unfinished or size_64 >= _OPEN_64 else size
                 if n_promised is None:
                     patches.append((size_64_at, struct.pack("<Q", n_held)))
-                is_unfinished = size_64 == 0 and n_held > 0
             else:
-                is_unfinished = size == 0 and not _only_chunks(file, n_bytes, at, end)
+                is_unfinished = _holds_more(file, n_bytes, at + size, f"{end}4sI", bytes_per_s)
                 n_promised = None if is_unfinished or _is_open(size, n_held) else size
                 if is_unfinished:
                     patches.append((at - 4, struct.pack(f"{end}I", min(n_held, 0xFFFF_FFFF))))
@@ -201,14 +206,23 @@ def _read_wav(file: BinaryIO, n_bytes: int, magic: bytes) -> Container | None:
     return None
 
 
-def _only_chunks(file: BinaryIO, n_bytes: int, start: int, end: str) -> bool:
-    """Tell whether what follows an empty data chunk is a chain of whole chunks: it is empty."""
-    at = start
-    for name, contents, size in _chunks(file, n_bytes, start, f"{end}4sI", 2):
-        if not (name.isascii() and name.decode("ascii").isprintable()):
-            return False
+def _holds_more(
+    file: BinaryIO, n_bytes: int, end: int, header: str, bytes_per_s: float | None
+) -> bool:
+    """Tell whether sound goes on behind the end that a header states: it was never finished.
+
+    A chain of whole chunks is no sound, unless it holds another recording; nor is a tenth of a
+    second of anything.
+    """
+    if end + max(_SLACK, 0.1 * (bytes_per_s or 0)) >= n_bytes:
+        return False
+    at = end + end % 2
+    for name, contents, size in _chunks(file, n_bytes, at, header, 2):
+        is_name = name.isascii() and name.decode("ascii").isprintable()
+        if not is_name or name in (b"RIFF", b"RF64", b"FORM", b"data", b"SSND"):
+            return True
         at = contents + size + size % 2
-    return at - 1 <= n_bytes <= at
+    return not at - 1 <= n_bytes <= at + _SLACK
 
 
 def _read_wave64(file: BinaryIO, n_bytes: int) -> Container | None:
@@ -230,9 +244,11 @@ def _read_wave64(file: BinaryIO, n_bytes: int) -> Container | None:
 
 
 def _read_aiff(file: BinaryIO, n_bytes: int) -> Container | None:
-    bytes_per_s, n_stated = None, None
+    bytes_per_s, n_stated, n_channels, n_bits, comm = None, None, 1, 16, 0
+    patches: list[tuple[int, bytes]] = []
     for name, at, size in _chunks(file, n_bytes, 12, ">4sI", 2):
         if name == b"COMM":
+            comm = at
             n_channels, n_frames, n_bits, exponent, mantissa = _unpack(file, at, ">hIhHQ")
             doubled = (exponent & 0x7FFF) - 16383
             rate = mantissa * 2.0 ** (doubled - 63) if 0 <= doubled < 64 else 0.0
@@ -241,8 +257,13 @@ def _read_aiff(file: BinaryIO, n_bytes: int) -> Container | None:
         elif name == b"SSND":
             n_held = max(0, n_bytes - at - 8)
             is_unfinished = (size <= 8 or n_stated == 0) and n_held > 0
+            if _holds_more(file, n_bytes, at + max(8, size), ">4sI", bytes_per_s):
+                is_unfinished = True
+                n_frames = n_held // max(1, n_channels * ((n_bits + 7) // 8))
+                patches = [(comm + 2, struct.pack(">I", min(n_frames, 0xFFFF_FFFF)))]
+                patches += [(at - 4, struct.pack(">I", min(n_held + 8, 0xFFFF_FFFF)))]
             n_promised = None if is_unfinished or _is_open(size - 8, n_held) else size - 8
-            return Container(at + 8, n_held, n_promised, is_unfinished, bytes_per_s)
+            return Container(at + 8, n_held, n_promised, is_unfinished, bytes_per_s, tuple(patches))
     return None
 
 
@@ -250,10 +271,10 @@ def _read_au(file: BinaryIO, n_bytes: int) -> Container | None:
     widths = {1: 1, 2: 1, 3: 2, 4: 3, 5: 4, 6: 4, 7: 8, 27: 1}
     offset, size, encoding, rate, n_channels = _unpack(file, 4, ">5I")
     n_held = max(0, n_bytes - offset)
-    is_unfinished = size == 0 and n_held > 0
-    n_promised = None if is_unfinished or _is_open(size, n_held) else size
     width = widths.get(encoding)
     bytes_per_s = None if width is None else _plausible(width * rate * n_channels)
+    is_unfinished = n_held > size + max(_SLACK, 0.1 * (bytes_per_s or 0))
+    n_promised = None if is_unfinished or _is_open(size, n_held) else size
     patches = ((8, b"\xff\xff\xff\xff"),) if n_promised is None else ()
     return Container(offset, n_held, n_promised, is_unfinished, bytes_per_s, patches)
 
@@ -266,11 +287,20 @@ def _read_caf(file: BinaryIO, n_bytes: int) -> Container | None:
             bytes_per_s = _plausible(rate * packet / n_frames) if n_frames else None
         elif name == b"data":
             n_held = max(0, n_bytes - at - 4)
-            is_unfinished = size < 4 and n_held > 0
-            n_promised = size - 4 if 4 <= size < _OPEN_64 else None
+            is_unfinished = _holds_more(file, n_bytes, at + size, ">4sQ", bytes_per_s)
+            n_promised = size - 4 if 4 <= size < _OPEN_64 and not is_unfinished else None
             patches = ((at - 8, struct.pack(">Q", n_held + 4)),) if n_promised is None else ()
             return Container(at + 4, n_held, n_promised, is_unfinished, bytes_per_s, patches)
     return None
+
+
+def _read_flac(file: BinaryIO, n_bytes: int) -> Container:
+    """The count of samples is taken out of the header: a reader that believes it ends there."""
+    kind_and_size, counts = *_unpack(file, 4, ">I"), *_unpack(file, 18, ">Q")
+    has_info = kind_and_size >> 24 & 0x7F == 0
+    n_frames = counts & 0xF_FFFF_FFFF if has_info else 0
+    patches = ((18, struct.pack(">Q", counts & ~0xF_FFFF_FFFF)),) if n_frames else ()
+    return Container(0, n_bytes, None, patches=patches, n_frames=n_frames or None)
 
 
 def _read_voc(file: BinaryIO, n_bytes: int) -> Container:

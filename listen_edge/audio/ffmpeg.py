@@ -33,6 +33,8 @@ _FORMATS = (  # that hold a recording themselves: concat, hls and their like nam
     "tak,truehd,tta,voc,vqf,w64,wav,wsd,wtv,wv,xa,xwma"
 )
 _OTHER_FORMAT = re.compile(r"Format not on whitelist")
+_OF_PICTURES = re.compile(r"^\[(?:mjpeg|png|gif|bmp|h26\w+|hevc|vp\d|av1|mpeg\dvideo|theora)")
+_SEVERAL = re.compile(r"only one stream|exactly one stream|one audio stream", re.I)
 _NO_SOUND = re.compile(r"matches no streams|does not contain any stream")
 _DURATION = re.compile(r"Duration: (\d+):(\d\d):(\d\d\.\d+)")
 _CODEC = re.compile(r"Stream #\S+ Audio: (\w+)")
@@ -70,7 +72,7 @@ class FfmpegRecording:
         require_ffmpeg(program)
         with _DescriptorPath(file) as name:
             limits = ["-protocol_whitelist", "file", "-format_whitelist", _FORMATS]
-            self._decoder = Ffmpeg([*limits, "-i", name], program)
+            self._decoder = Ffmpeg([*limits, "-i", name], program, tracks="0:a")
             try:
                 self.rate, self.n_channels = self._decoder.read_header()
             except AudioError as err:
@@ -104,16 +106,19 @@ class _DescriptorPath:
 
 
 class Ffmpeg:
-    """A running ffmpeg that decodes the first sound track of an input to float32 frames.
+    """A running ffmpeg that decodes a sound track of an input to float32 frames.
 
     Args:
         source: the options before and with `-i`.
         program: the ffmpeg to run.
+        tracks: ffmpeg's `-map`: the first one, or all, of which there may be but one.
     """
 
-    def __init__(self, source: Sequence[str], program: str = "ffmpeg") -> None:
+    def __init__(
+        self, source: Sequence[str], program: str = "ffmpeg", *, tracks: str = "0:a:0"
+    ) -> None:
         command = [program, "-nostdin", "-hide_banner", "-nostats", "-loglevel", "level+info"]
-        command += [*source, "-map", "0:a:0", "-c:a", "pcm_f32be", "-f", "au", "-"]
+        command += [*source, "-map", tracks, "-c:a", "pcm_f32be", "-f", "au", "-"]
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -199,6 +204,7 @@ class _Words:
         self._said: list[tuple[str, str]] = []  # (severity, message)
         self._duration_s: float | None = None
         self._codec: str | None = None
+        self._has_pictures = False
         self._has_codec = threading.Event()
         self._thread = threading.Thread(target=self._drain, args=(stderr,), daemon=True)
         self._thread.start()
@@ -208,6 +214,11 @@ class _Words:
         self.close()
         if any(_NO_SOUND.search(message) for _, message in self._said):
             return "has no sound track"
+        if any(_SEVERAL.search(message) for _, message in self._said):
+            return (
+                "holds several sound tracks, of which one would be heard; take one out with "
+                "`ffmpeg -i FILE -map 0:a:1 OUT.flac`"
+            )
         if any(_OTHER_FORMAT.search(message) for _, message in self._said):
             return "is in no format of recordings"
         said = [message for severity, message in self._said if severity != "warning"]
@@ -223,10 +234,13 @@ class _Words:
         return None
 
     def duration_s(self) -> float | None:
-        """Return the duration that the container states, None if it is an estimate or missing."""
+        """Return the duration that the container states for its sound.
+
+        None if it is an estimate or missing, or that of a longer picture.
+        """
         self.close()
         is_estimated = any(_IS_ESTIMATED in message for _, message in self._said)
-        return None if is_estimated else self._duration_s
+        return None if is_estimated or self._has_pictures else self._duration_s
 
     def codec(self) -> str | None:
         """Return ffmpeg's name of the input's codec; it stands in a line before any sound."""
@@ -241,12 +255,16 @@ class _Words:
             for line in stderr:
                 text = line.decode(errors="replace").strip().replace(f"{self._hidden}: ", "")
                 text = printable(without_secrets_of(self._hidden, text))
+                if _OF_PICTURES.search(text):
+                    continue  # a cover's, or a film's
                 if found := _SEVERITY.search(text):
                     if len(self._said) < 100:
                         self._said.append((found[1], found[2][:_MAX_WORDS]))
                 elif self._codec is None and (found := _CODEC.search(text)):
                     self._codec = found[1]
                     self._has_codec.set()
+                elif "Video: " in text:
+                    self._has_pictures = True
                 elif found := _DURATION.search(text):
                     hours, minutes, seconds = found.groups()
                     self._duration_s = 3600 * int(hours) + 60 * int(minutes) + float(seconds)

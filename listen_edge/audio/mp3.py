@@ -30,6 +30,8 @@ _KBPS_2 = {
 }
 _RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
 _MPEG_1, _LAYER_3 = 3, 1  # as their bits say it
+_FEW = 8  # frames
+_NO_COUNT = 1 << 31  # a placeholder
 _MAX_JUNK = 4096  # bytes before the first frame or behind the last one: a stream joined in a frame
 _SAME = 0xFFFE_0C00  # bits of a header that do not change within a stream: version, layer, rate
 
@@ -82,6 +84,11 @@ class MpegStream:
         frame = read_frame(self.header)
         assert frame is not None
         return frame.n_samples / frame.rate
+
+    @property
+    def is_something_else(self) -> bool:
+        """Whether so few frames were found before other bytes that they were found by chance."""
+        return self.damaged_at_s is not None and self.n_frames < _FEW
 
     def check(self) -> None:
         """Raise AudioError, without the file's name, if frames are missing."""
@@ -148,6 +155,8 @@ def _without_count(
     if n_promised is not None:
         n_frames -= 1
         spans = [(start + frame.size, end), *spans[1:]]
+    if n_promised is not None and n_promised >= _NO_COUNT:
+        n_promised = 0
     damaged_at_s = None if damaged_at is None else damaged_at * frame.n_samples / frame.rate
     return MpegStream(tuple(spans), n_frames, n_promised or None, header, damaged_at_s)
 

@@ -60,6 +60,8 @@ class SndfileRecording:
         self._may_be_mpeg = False
         self._stream = self._find_mpeg(file, container)
         readable: int | io.RawIOBase
+        if self._stream is not None and self._stream.is_something_else:
+            raise UnreadableError("a few bytes that look like MPEG frames")
         if self._stream is not None:
             self._stream.check()
             assert self._mapped is not None
@@ -84,7 +86,9 @@ class SndfileRecording:
         self.rate: int = self._file.samplerate
         self.n_channels: int = self._file.channels
         self.is_speech_codec: bool = self._file.subtype in _SPEECH_CODECS
-        self._has_length = self._file.frames < _NO_LENGTH
+        stated = None if container is None else container.n_frames
+        self._n_stated: int = self._file.frames if stated is None else stated
+        self._has_length = self._n_stated < _NO_LENGTH
         self._n_read = 0
 
     def read(self, n_frames: int) -> NDArray[np.float32]:
@@ -94,7 +98,7 @@ class SndfileRecording:
                     n_frames, dtype="float32", always_2d=True
                 )
         except soundfile.LibsndfileError as err:
-            of = f" of {self._file.frames / self.rate:.1f}" if self._has_length else ""
+            of = f" of {self._n_stated / self.rate:.1f}" if self._has_length else ""
             raise AudioError(
                 f"truncated or damaged: holds {self._n_read / self.rate:.1f}{of} s; copy or record "
                 "it again"
@@ -111,13 +115,13 @@ class SndfileRecording:
     def _check_end(self) -> None:
         """Raise AudioError if the end came early."""
         held_s = self._n_read / self.rate
-        expected: int = self._file.frames
+        expected = self._n_stated
         if self._stream is not None:
             expected -= _MPEG_SLACK * round(self._stream.frame_s * self.rate)
         if self._has_length and self._n_read < expected:
             raise AudioError(
                 f"truncated: holds {held_s:.1f} of "
-                f"{self._file.frames / self.rate:.1f} s; copy or record it again"
+                f"{self._n_stated / self.rate:.1f} s; copy or record it again"
             )
 
     def _find_mpeg(self, file: BinaryIO, container: Container | None) -> MpegStream | None:

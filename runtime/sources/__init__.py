@@ -6,7 +6,7 @@ the methods of Source will do, in Python too.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:  # the capture process imports this package, and needs no numpy
@@ -31,8 +31,8 @@ class Block:
     rate: int
     received_s: float
     has_overflowed: bool = False
-    is_speech_codec: bool = False
-    device: str | None = None
+    is_speech_codec: bool = field(default=False, kw_only=True)
+    device: str | None = field(default=None, kw_only=True)
 
 
 class EndOfStream(Exception):  # noqa: N818 - an end, not an error

@@ -78,7 +78,7 @@ class MicrophoneSource:
             raise AudioError(_ENDED)
         samples = np.frombuffer(data, "<f4").reshape(-1, n_channels)
         assert self._known is not None
-        return Block(samples, rate, time.monotonic(), has_overflowed, self._known["name"])
+        return Block(samples, rate, time.monotonic(), has_overflowed, device=self._known["name"])
 
     def _opened(self, line: bytes) -> tuple[int, int]:
         """Return rate and n_channels of the device that was opened, and keep what it was."""
