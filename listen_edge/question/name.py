@@ -13,9 +13,9 @@ from listen_edge.question.grammar import (
     without_end,
     without_start,
 )
-from listen_edge.question.text import joined, without_commas
+from listen_edge.question.text import is_sign, joined, without_commas
 
-_UNITS = w.FIXED_PHRASES | w.COMPOUNDS | w.COUNTS
+_UNITS = w.FIXED_PHRASES | w.COMPOUNDS | w.COUNTS | w.ORDERS
 _FOLLOWS_A_VERB = w.PREPOSITIONS | w.ARTICLES | {","}
 
 
@@ -31,7 +31,7 @@ def read_name(words: Words, context: Context) -> Words:
     name = _with_its_subject_first(_without_edges(whole, said_to_be))
     name = _without_somebody(_without_auxiliaries(_without_relative(name)), context)
     if joined(name) not in w.KNOWN and "," not in name:
-        name = _in_ing_form(name, context)
+        name = _without_owner(_in_ing_form(name, context))
     if context in ("is", "do") and whole == words and not _says_what_happens(name):
         return [*name, context]  # "is the dog happy": refused as what the grammar does not know
     return _singular(_without_sound(name))
@@ -94,6 +94,16 @@ def _without_somebody(words: Words, context: Context) -> Words:
     return words
 
 
+def _without_owner(words: Words) -> Words:
+    """Return "dog barking" for "neighbour's dog barking", but "lion's roar" as it is."""
+    owner, rest = words[:1], words[1:]
+    is_plural = owner == ["neighbours"] or owner == ["neighbors"]  # their apostrophe is gone
+    owns_a_source = len(rest) > 1 and joined(_singular(rest)) in w.KNOWN
+    if rest and owner[0] in w.OWNERS:
+        return rest
+    return rest if owns_a_source and (is_plural or owner[0].endswith("'s")) else words
+
+
 def _in_ing_form(words: Words, context: Context) -> Words:
     """Return the words with the verb behind a subject in its -ing form."""
     forms = _forms(context)
@@ -128,6 +138,8 @@ def _without_sound(words: Words) -> Words:
 
 def _singular(words: Words) -> Words:
     """Return "dog barking" for "dogs barking", if the singular is a name that everybody knows."""
+    if any(map(is_sign, words)):  # a key has none
+        return words
     one = name_key(joined(words))
     return one.split() if joined(words) not in w.KNOWN and one in w.KNOWN else words
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import re
+
 from listen_edge.errors import QuestionError
 from listen_edge.ontology import name_key
 from listen_edge.question import words as w
 from listen_edge.question.grammar import Words, after_frame, is_ing
 from listen_edge.question.name import merged, read_name
-from listen_edge.question.text import joined
+from listen_edge.question.text import is_sign, joined
+from listen_edge.question.vocabulary import is_familiar
 
 _INSTEAD = 'ask for one sound, for example "siren?" or "is a dog barking?"'
 _SHOWN = 60  # characters of a question in its error
 _MAX_PARTS = 4
+_SOMEWHERE = re.compile("(?<= )in [A-Z\u00c0-\u00de]\\w*")  # "in Berlin"
+_DENIES_BEFORE = re.compile("non-.+")
+_DENIES_BEHIND = re.compile("free|.+-(?:free|less)")
 _REASONS: tuple[tuple[frozenset[str], str], ...] = (
     (w.ORDERS, f"is no question about a sound ({{word!r}}); {_INSTEAD}"),
     (
@@ -53,18 +59,24 @@ def refuse_unless_one_sound(text: str, name: Words) -> None:
     units = merged(name)
     for words, reason in _REASONS:
         for word in units:
-            if word in words:
+            if word in words or (words is w.NEGATIONS and _denies(word, units)):
                 raise QuestionError(f'question "{shown}" {reason.format(word=word)}')
     if _joins_sounds(units):
-        asks = " ".join(f'--ask "{part}?"' for part in _parts(units)[:_MAX_PARTS])
-        raise QuestionError(f'question "{shown}" names several sounds; ask for each: {asks}')
-    left_over = _left_over(units)
+        raise QuestionError(f'question "{shown}" names several sounds; {_asks(units)}')
+    place = _SOMEWHERE.search(text)
+    left_over = place.group() if place else _left_over(units)
     if left_over is not None:
         raise QuestionError(f'question "{shown}" cannot be read ({left_over!r}); {_INSTEAD}')
 
 
 def _says_something(word: str) -> bool:
     return any(map(str.isalpha, word)) and word not in w.NAMES_NO_SOUND | w.COMPOUNDS
+
+
+def _denies(word: str, units: Words) -> bool:
+    """Tell whether a word denies the rest: "siren-free", "siren free", "non-siren"."""
+    behind = word is units[-1] and _DENIES_BEHIND.fullmatch(word)
+    return bool(behind or _DENIES_BEFORE.fullmatch(word))
 
 
 def _is_one_thing(name: Words) -> bool:
@@ -89,16 +101,27 @@ def _joins_sounds(units: Words) -> bool:
     return False
 
 
-def _parts(units: Words) -> list[str]:
+def _asks(units: Words) -> str:
+    """Return what to ask instead: each part, where every one is a sound in English words."""
+    names = _parts(units)[:_MAX_PARTS]
+    for name in names:
+        try:
+            refuse_unless_one_sound(joined(name), name)
+        except QuestionError:
+            return _INSTEAD
+        if not is_familiar(joined(name)):
+            return _INSTEAD
+    return "ask for each: " + " ".join(f'--ask "{joined(name)}?"' for name in names)
+
+
+def _parts(units: Words) -> list[Words]:
     parts: list[Words] = [[]]
     for unit in units:
         if unit in w.COMPOUNDS | w.JOINTS:
             parts.append([])
         else:
             parts[-1] += unit.split()
-    return [
-        joined(read_name(*after_frame(part))) for part in parts if any(map(_says_something, part))
-    ]
+    return [read_name(*after_frame(part)) for part in parts if any(map(_says_something, part))]
 
 
 def _left_over(units: Words) -> str | None:
@@ -106,6 +129,8 @@ def _left_over(units: Words) -> str | None:
     if len(units) == 2 and units[0].isdecimal() and units[1].endswith("s"):
         return units[0]  # "2 dogs", but "50 hz hum"
     for place, word in enumerate(units):
+        if is_sign(word):
+            return word
         if word in w.NOT_OF_A_SOUND and (place or word not in w.MODAL):
             return word
         before = units[place - 1] if place else ""

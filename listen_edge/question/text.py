@@ -22,6 +22,10 @@ _MEANING = str.maketrans(
         **dict.fromkeys(",;:!?\u2013\u2014\u3001\u3002\u060c\u061f", " , "),
     }
 )
+# "!dog" and "-dog", but "hi-hat" and "- dog"
+_NOT = re.compile("(?<!\\S)[\"'(]*[-!~\u00ac\u2010\u2212]+(?=[^\\W\\d_])")
+_SIGNS = "\\%$^"  # and those of mathematics, arrows among them: no name of a sound holds one
+_ARROWS = re.compile("[\u2190-\u21ff\u2794-\u27be\u2b00-\u2b11]")
 _SPACES = "\t\n\v\f\r"
 _ELLIPSIS = re.compile(r"\.{2,}")
 _ABBREVIATIONS = frozenset(["st", "dr", "mr", "mrs", "vs"])
@@ -61,13 +65,18 @@ def readable(question: str) -> str:
 
 
 def words_of(text: str) -> list[str]:
-    """Return the words in lower case; a comma stands for whatever separates them."""
+    """Return the words in lower case; a comma stands for whatever separates them.
+
+    A sign before a word that denies it is "not"; one that no name holds is a word of its own.
+    """
     plain = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).lower())
-    plain = _ELLIPSIS.sub(" , ", plain.translate(_MEANING))
+    plain = _ELLIPSIS.sub(" , ", _NOT.sub(" not ", plain).translate(_MEANING))
     words: list[str] = []
     for token in "".join(map(_kept, plain)).split():
         word = token.strip("'-.")
-        if any(map(str.isalnum, word)):
+        if is_sign(token):
+            words.append(token)
+        elif any(map(str.isalnum, word)):
             words += _expanded(word)
         if token == "," or (token.endswith(".") and word not in _ABBREVIATIONS):
             words.append(",")
@@ -88,8 +97,20 @@ def joined(words: list[str]) -> str:
     return " ".join(words).replace(" ,", ",")
 
 
+def is_sign(token: str) -> bool:
+    """Tell whether a token is one character of a formula, a path or code: "|", "=", an arrow."""
+    if len(token) != 1:
+        return False
+    return token in _SIGNS or unicodedata.category(token) == "Sm" or bool(_ARROWS.match(token))
+
+
 def _kept(character: str) -> str:
-    """Return a letter, a digit, a mark upon one or an inner point; a space for all else."""
+    """Return a letter, a digit, a mark upon one or an inner point; a space for all else.
+
+    A sign is kept between spaces.
+    """
+    if is_sign(character):
+        return f" {character} "
     return character if unicodedata.category(character)[0] in "LNM" or character in "'-.," else " "
 
 

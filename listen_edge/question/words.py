@@ -25,6 +25,10 @@ SOMEBODY = words_in(
     "anyone anybody someone somebody everyone everybody anything something everything it they he"
     " she"
 )
+# What a possessive before a sound says of it is nothing: "my neighbour's dog barking".
+OWNERS = frozenset(
+    f"{person}'s" for person in words_in("neighbour neighbor someone somebody friend mum mom dad")
+)
 _AUDIO = words_in(
     "audio recording clip sound file room track sample window stream microphone segment soundtrack"
     " audio_clip audio_file audio_recording sound_clip sound_file"
@@ -37,9 +41,14 @@ THINGS = words_in("it this that these those") | frozenset(
     f"{article} {thing}" for article in ("the", "this", "that", "my") for thing in _AUDIO
 )
 
-POLITE = words_in(
-    "please kindly hi hello hey ok okay so well now just maybe perhaps possibly sorry excuse_me"
-    " listen-edge thanks thank_you alright quickly good_morning good_evening , "
+_THANKS = words_in("thank_you_very_much thank_you_so_much thanks_a_lot thanks_so_much many_thanks")
+POLITE = (
+    words_in(
+        "please kindly hi hello hey ok okay so well now just maybe perhaps possibly sorry excuse_me"
+        " listen-edge thanks thank_you alright quickly good_morning good_evening , "
+        " alexa siri google"
+    )
+    | _THANKS
 )
 ADVERBS = words_in(
     "really actually currently presently now ever already also just possibly maybe perhaps clearly"
@@ -90,7 +99,8 @@ WHEN = words_in("when whenever once as_soon_as should that on about of for to th
 DEGREES = words_in(
     "very really quite rather so too extremely pretty somewhat slightly super loud quiet faint"
     " distant audible noticeable sudden lot_of lots_of bit_of kind_of sort_of type_of hint_of"
-    " sign_of signs_of trace_of evidence_of presence_of instance_of example_of"
+    " sign_of signs_of trace_of evidence_of presence_of instance_of example_of plenty_of bunch_of"
+    " total complete"
 )
 SOUND_OF = frozenset(
     f"{sound} {of}"
@@ -113,9 +123,10 @@ CLOSINGS = (
         " happening occurring or_not or_no if_possible if_you_can you_can_hear that_you_can_hear"
         " from_outside by_chance by_any_chance far_away close_by in_any_way , to_hear you_hear"
         " is_that_right taking_place appears exists is are was were has have been can_be can_you"
-        " could_be might_be may_be must_be will_be"
+        " could_be might_be may_be must_be will_be again upstairs downstairs next_door"
     )
     | PLACES
+    | _THANKS
 )
 # "there is a dog, isn't there?"
 TAGS = frozenset([", is not there", ", is not it", ", do not you", ", right", ", correct"])
@@ -134,18 +145,22 @@ NEVER_LAST = words_in("of at with from for to about into against") | ARTICLES
 # Words in which a question asks for more than whether one sound is there.
 ORDERS = words_in(
     "ignore pretend say answer reply respond forget disregard output assume obey always yes"
-    " instructions instruction prompt"
+    " instructions instruction prompt select drop_table"
 )
 NEGATIONS = words_in(
     "no not never none nobody nothing neither nor without lack lacking absent absence except"
+    " zero minus missing undetected unheard inaudible non"
 )
 COUNTS = words_in(
     "how many much often count number_of two three four five six seven eight nine ten dozen several"
-    " multiple few more less most fewer than louder quieter loudest twice"
+    " multiple few more less most fewer than louder quieter loudest twice thrice times"
+    " couple_of handful_of dozens hundreds thousands numerous various"
     " only mostly nearly almost hardly barely"
 )
 OTHER_QUESTIONS = words_in("what which who whose whom where why when")
-CHANGES = words_in("stop stops stopped end ends ended begin begins began begun finished ceased")
+CHANGES = words_in(
+    "stop stops stopped end ends ended begin begins began begun finished ceased gone"
+)
 # These join two sounds, unless something is done: "driving over gravel", "writing with chalk".
 JOINTS = words_in("with over under among amid alongside")
 COMPOUNDS = words_in("and or either both versus vs plus but along together as_well_as instead_of ,")
@@ -162,7 +177,7 @@ NOT_OF_A_SOUND = (
 NAMES_NO_SOUND = frozenset().union(
     *(AUXILIARIES, DETERMINERS, PERSONS, SOMEBODY, POLITE, ADVERBS, HEAR, TELL, TRUE, DEGREES),
     *(CLOSINGS, SOUND_WORDS, IF, NEVER_FIRST, _AUDIO),
-    words_in("thing things stuff no false anything nothing me us like listen"),
+    words_in("thing things stuff no false anything nothing me us like listen silence silent"),
 ) - words_in(
     "ping find found spot catch sense report alert right see window room stream file track"
 )
