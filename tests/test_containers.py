@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import logging
 import struct
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,19 +15,8 @@ import soundfile
 from listen_edge.audio import read_audio
 from listen_edge.audio.recording import Recording
 from listen_edge.errors import AudioError
+from tests.formats import FFMPEG, RATE, SECONDS, SNDFILE, ffmpeg, seconds_of, write_formats
 
-RATE, SECONDS = 16_000, 6.0
-SNDFILE = ("wav", "rf64", "w64", "aiff", "au", "caf", "voc", "sph", "flac", "ogg", "opus", "mp3")
-FFMPEG = {
-    "m4a": ("-c:a", "aac"),
-    "mp4": ("-c:a", "aac"),
-    "aac": (),
-    "webm": ("-c:a", "libopus"),
-    "mka": ("-c:a", "libvorbis"),
-    "wma": (),
-    "wv": (),
-    "g722.wav": ("-c:a", "g722"),
-}
 _TAGS = {
     "ID3 of 300 kB": lambda data: b"ID3\4\0\0" + bytes((0, 18, 50, 0)) + bytes(301_312) + data,
     "ID3v1": lambda data: data + b"TAG" + bytes(125),
@@ -48,28 +36,7 @@ def _ape(items: bytes) -> bytes:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Six seconds that grow louder, in every format."""
-    folder = tmp_path_factory.mktemp("formats")
-    rng = np.random.default_rng(0)
-    loudness = np.linspace(0.01, 0.2, round(RATE * SECONDS))
-    samples = (loudness * rng.normal(0, 1, len(loudness))).astype(np.float32)
-    formats = {"ogg": ("OGG", "VORBIS"), "opus": ("OGG", "OPUS"), "mp3": ("MP3", None)}
-    formats["sph"] = ("NIST", "PCM_16")
-    for name in SNDFILE:
-        form, subtype = formats.get(name, (name.upper(), "PCM_16"))
-        soundfile.write(folder / f"whole.{name}", samples, RATE, subtype, format=form)
-    for name, codec in FFMPEG.items():
-        _ffmpeg("-i", folder / "whole.wav", *codec, folder / f"whole.{name}")
-    return folder
-
-
-def _ffmpeg(*arguments: str | Path) -> bytes:
-    command = ["ffmpeg", "-loglevel", "error", "-nostdin", *map(str, arguments)]
-    return subprocess.run(command, check=True, capture_output=True).stdout
-
-
-def _seconds(path: Path) -> float:
-    return len(read_audio(path)) / RATE
+    return write_formats(tmp_path_factory.mktemp("formats"))
 
 
 @pytest.mark.parametrize("name", [*SNDFILE, *FFMPEG])
@@ -120,21 +87,21 @@ def test_a_placeholder_is_no_promise(folder: Path, tmp_path: Path, size: int) ->
     wav = (folder / "whole.wav").read_bytes()
     assert wav[36:40] == b"data"
     (tmp_path / "piped.wav").write_bytes(_set(40, "<I", size)(wav))
-    assert _seconds(tmp_path / "piped.wav") == SECONDS
+    assert seconds_of(tmp_path / "piped.wav") == SECONDS
     au = (folder / "whole.au").read_bytes()
     assert au[:4] in (b".snd",)
     (tmp_path / "piped.au").write_bytes(_set(8, ">I", size)(au))
-    assert _seconds(tmp_path / "piped.au") == SECONDS
+    assert seconds_of(tmp_path / "piped.au") == SECONDS
 
 
 @pytest.mark.parametrize("form", ["wav", "aiff", "au", "w64", "flac", "caf"])
 def test_what_ffmpeg_writes_into_a_pipe_is_heard(folder: Path, tmp_path: Path, form: str) -> None:
     path = tmp_path / f"piped.{form}"
-    path.write_bytes(_ffmpeg("-i", folder / "whole.wav", "-f", form, "-"))
-    assert _seconds(path) == SECONDS
-    data = _ffmpeg("-i", folder / "whole.wav", "-f", "wav", "-rf64", "always", "-")
+    path.write_bytes(ffmpeg("-i", folder / "whole.wav", "-f", form, "-"))
+    assert seconds_of(path) == SECONDS
+    data = ffmpeg("-i", folder / "whole.wav", "-f", "wav", "-rf64", "always", "-")
     (tmp_path / "piped.rf64").write_bytes(data)
-    assert _seconds(tmp_path / "piped.rf64") == SECONDS
+    assert seconds_of(tmp_path / "piped.rf64") == SECONDS
 
 
 def test_a_recorder_that_died_is_told(
@@ -143,7 +110,7 @@ def test_a_recorder_that_died_is_told(
     path = tmp_path / "died.wav"
     path.write_bytes(_set(40, "<I", 0)((folder / "whole.wav").read_bytes()))
     with caplog.at_level(logging.WARNING):
-        assert _seconds(path) == SECONDS
+        assert seconds_of(path) == SECONDS
     assert "died.wav: its recorder never finished the header" in caplog.text
 
 
@@ -158,7 +125,7 @@ def test_an_empty_data_chunk_before_other_chunks_is_empty(folder: Path, tmp_path
 def test_bw64_is_rf64_by_another_name(folder: Path, tmp_path: Path) -> None:
     data = (folder / "whole.rf64").read_bytes()
     (tmp_path / "a.bw64").write_bytes(b"BW64" + data[4:])
-    assert _seconds(tmp_path / "a.bw64") == SECONDS
+    assert seconds_of(tmp_path / "a.bw64") == SECONDS
 
 
 @pytest.mark.parametrize("tag", list(_TAGS))
@@ -173,27 +140,27 @@ def test_mp3_is_heard_to_its_end(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     options = (*arguments, "-write_xing", xing, "-id3v2_version", "0")
-    data = _ffmpeg("-i", folder / "whole.wav", *options, "-f", "mp3", "-")
+    data = ffmpeg("-i", folder / "whole.wav", *options, "-f", "mp3", "-")
     path = tmp_path / "a.mp3"
     if xing == "1":  # a pipe has no count: only a file has
-        _ffmpeg("-i", folder / "whole.wav", *options, path)
+        ffmpeg("-i", folder / "whole.wav", *options, path)
         data = path.read_bytes()
     path.write_bytes(_TAGS[tag](data))
     if tag == "the rest of a frame before" and xing == "1":
         pytest.skip("the count lies in the first frame")
-    assert _seconds(path) == pytest.approx(SECONDS, abs=0.2)
+    assert seconds_of(path) == pytest.approx(SECONDS, abs=0.2)
     assert capfd.readouterr().err == ""
 
 
 @pytest.mark.parametrize("name", ["soft then loud", "loud then soft"])
 def test_mp3_of_two_bitrates_is_heard_to_its_end(folder: Path, tmp_path: Path, name: str) -> None:
     low, high = (
-        _ffmpeg("-i", folder / "whole.wav", "-b:a", rate, "-write_xing", "0", "-f", "mp3", "-")
+        ffmpeg("-i", folder / "whole.wav", "-b:a", rate, "-write_xing", "0", "-f", "mp3", "-")
         for rate in ("24k", "128k")
     )
     path = tmp_path / "joined.mp3"
     path.write_bytes(low + high if name == "soft then loud" else high + low)
-    assert _seconds(path) == pytest.approx(2 * SECONDS, abs=0.3)
+    assert seconds_of(path) == pytest.approx(2 * SECONDS, abs=0.3)
 
 
 def test_mp3_with_a_hole_is_damaged(
@@ -211,7 +178,7 @@ def test_mp3_with_a_hole_is_damaged(
 
 def test_mp3_whose_count_is_not_kept_is_truncated(folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "cut.mp3"
-    _ffmpeg("-i", folder / "whole.wav", "-q:a", "5", path)
+    ffmpeg("-i", folder / "whole.wav", "-q:a", "5", path)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(AudioError, match=r"truncated: holds \d\.\d of 6\.\d s"):
         read_audio(path)
@@ -219,8 +186,8 @@ def test_mp3_whose_count_is_not_kept_is_truncated(folder: Path, tmp_path: Path) 
 
 def test_mp3_within_wav_is_heard_to_its_end(folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
-    _ffmpeg("-i", folder / "whole.wav", "-c:a", "libmp3lame", path)
-    assert _seconds(path) == pytest.approx(SECONDS, abs=0.2)
+    ffmpeg("-i", folder / "whole.wav", "-c:a", "libmp3lame", path)
+    assert seconds_of(path) == pytest.approx(SECONDS, abs=0.2)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(AudioError, match="truncated"):
         read_audio(path)
@@ -229,7 +196,7 @@ def test_mp3_within_wav_is_heard_to_its_end(folder: Path, tmp_path: Path) -> Non
 def test_chained_ogg_is_heard_to_its_end(folder: Path, tmp_path: Path) -> None:
     data = (folder / "whole.ogg").read_bytes()
     (tmp_path / "two.ogg").write_bytes(data + data)
-    assert _seconds(tmp_path / "two.ogg") == pytest.approx(2 * SECONDS, abs=0.1)
+    assert seconds_of(tmp_path / "two.ogg") == pytest.approx(2 * SECONDS, abs=0.1)
 
 
 @pytest.mark.parametrize("name", ["webm", "m4a"])
@@ -239,13 +206,13 @@ def test_the_contents_count_and_not_the_suffix(
 ) -> None:
     path = tmp_path / f"misnamed.{suffix}"
     path.write_bytes((folder / f"whole.{name}").read_bytes())
-    assert _seconds(path) == pytest.approx(SECONDS, abs=0.1)
+    assert seconds_of(path) == pytest.approx(SECONDS, abs=0.1)
     assert capfd.readouterr().err == ""
 
 
 def test_a_video_without_sound_says_so(tmp_path: Path) -> None:
     path = tmp_path / "silent.mp4"
-    _ffmpeg("-f", "lavfi", "-i", "color=black:s=64x64:d=1", path)
+    ffmpeg("-f", "lavfi", "-i", "color=black:s=64x64:d=1", path)
     with pytest.raises(AudioError, match=r"silent\.mp4: cannot be decoded: has no sound track"):
         read_audio(path)
 
@@ -256,7 +223,7 @@ def test_without_ffmpeg_one_line_names_it(
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(AudioError, match=r"whole\.m4a: .*ffmpeg.* is not installed; run: apt-get"):
         read_audio(folder / "whole.m4a")
-    assert _seconds(folder / "whole.flac") == SECONDS
+    assert seconds_of(folder / "whole.flac") == SECONDS
 
 
 def test_a_playlist_reaches_no_network(tmp_path: Path) -> None:
@@ -273,7 +240,7 @@ def test_any_file_name_is_read_and_printed_on_one_line(
 ) -> None:
     path = tmp_path / name
     path.write_bytes((folder / "whole.wav").read_bytes())
-    assert _seconds(path) == SECONDS
+    assert seconds_of(path) == SECONDS
     path.write_bytes(b"x" * 100)
     with pytest.raises(AudioError) as raised:
         read_audio(path)
@@ -302,7 +269,7 @@ def test_a_pipe_is_read_to_its_end(folder: Path) -> None:
 
         writer = threading.Thread(target=write)
         writer.start()
-        assert _seconds(Path(f"/dev/fd/{reading}")) == pytest.approx(SECONDS, abs=0.2)
+        assert seconds_of(Path(f"/dev/fd/{reading}")) == pytest.approx(SECONDS, abs=0.2)
         writer.join()
         os.close(reading)
 
@@ -323,48 +290,3 @@ def test_what_a_codec_overshoots_is_heard(tmp_path: Path) -> None:
     samples[5000] = -1.9
     soundfile.write(tmp_path / "hot.wav", samples, RATE, "FLOAT")
     assert read_audio(tmp_path / "hot.wav").min() == np.float32(-1.9)
-
-
-@pytest.mark.parametrize("name", ["wav", "rf64", "au", "caf", "aiff", "flac"])
-def test_a_header_that_says_less_than_there_is_was_never_finished(
-    folder: Path, tmp_path: Path, name: str
-) -> None:
-    data = bytearray((folder / f"whole.{name}").read_bytes())
-    half = round(RATE * SECONDS) // 2
-    if name == "wav":
-        struct.pack_into("<I", data, data.index(b"data") + 4, 2 * half)
-    elif name == "rf64":
-        struct.pack_into("<Q", data, data.index(b"ds64") + 16, 2 * half)
-    elif name == "au":
-        struct.pack_into(">I", data, 8, 2 * half)
-    elif name == "caf":
-        struct.pack_into(">Q", data, data.index(b"data") + 4, 2 * half + 4)
-    elif name == "aiff":
-        struct.pack_into(">I", data, data.index(b"COMM") + 10, half)
-        struct.pack_into(">I", data, data.index(b"SSND") + 4, 2 * half + 8)
-    else:
-        (counts,) = struct.unpack_from(">Q", data, 18)
-        struct.pack_into(">Q", data, 18, (counts >> 36 << 36) | half)
-    path = tmp_path / f"flushed.{name}"
-    path.write_bytes(data)
-    assert _seconds(path) == pytest.approx(SECONDS, abs=0.01)
-
-
-def test_two_recordings_in_one_wav_are_both_heard(folder: Path, tmp_path: Path) -> None:
-    data = (folder / "whole.wav").read_bytes()
-    (tmp_path / "two.wav").write_bytes(data + data)
-    assert _seconds(tmp_path / "two.wav") == pytest.approx(2 * SECONDS, abs=0.01)
-
-
-@pytest.mark.parametrize("name", ["two.mp4", "two.mkv"])
-def test_several_sound_tracks_are_an_error(folder: Path, tmp_path: Path, name: str) -> None:
-    noise = ("-f", "lavfi", "-i", "anoisesrc=d=6:a=0.01")
-    _ffmpeg(*noise, "-i", folder / "whole.wav", "-map", "0", "-map", "1", tmp_path / name)
-    with pytest.raises(AudioError, match="holds several sound tracks"):
-        read_audio(tmp_path / name)
-
-
-def test_a_film_longer_than_its_sound_is_heard(folder: Path, tmp_path: Path) -> None:
-    film = ("-f", "lavfi", "-i", "color=black:s=64x64:d=10")
-    _ffmpeg(*film, "-i", folder / "whole.wav", "-map", "0", "-map", "1", tmp_path / "film.mp4")
-    assert _seconds(tmp_path / "film.mp4") == pytest.approx(SECONDS, abs=0.1)
