@@ -69,6 +69,19 @@ def test_a_few_steps_of_any_format_are_a_muted_input(bits: int) -> None:
     assert _deaf(_window(steps / 2 ** (bits - 1))) == "inaudible"
 
 
+@pytest.mark.parametrize("name", ["slow", "settling", "ramp"])
+def test_a_drift_is_no_sound(name: str) -> None:
+    time_s = np.arange(N) / 16_000
+    drift = {
+        "slow": 0.01 * np.sin(2 * np.pi * 0.3 * time_s),
+        "settling": 0.02 * np.exp(-time_s),
+        "ramp": 0.1 * time_s,
+    }[name]
+    hiss = np.random.default_rng(0).normal(0, 2e-5, N)
+    assert _deaf(_window(drift + hiss)) == "inaudible"
+    assert _deaf(_window(drift + _tone(-40))) is None
+
+
 def test_one_sample_is_no_sound() -> None:
     for value in (1 / 32768, 0.01, 0.9):
         samples = np.zeros(N, np.float32)

@@ -119,9 +119,15 @@ def is_louder(limit_dbfs: float, samples: NDArray[np.float32]) -> bool:
 
 
 def _is_audible(samples: NDArray[np.float32]) -> bool:
-    """Tell whether the loudest 0.1 s lies above the noise floor; an offset is no sound."""
-    pieces = _pieces(samples)
-    return any(is_louder(QUIETEST_DBFS, piece - piece.mean(axis=0)) for piece in pieces)
+    """Tell whether the loudest 0.1 s lies above the noise floor; an offset or drift is no sound."""
+    return any(is_louder(QUIETEST_DBFS, _without_drift(piece)) for piece in _pieces(samples))
+
+
+def _without_drift(piece: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return samples (n, n_channels) without the straight line through each channel."""
+    time = np.linspace(-1, 1, len(piece), dtype=np.float32)[:, None]
+    slope = (piece * time).mean(axis=0) / max(float(np.mean(time**2)), 1e-9)
+    return piece - piece.mean(axis=0) - slope * time
 
 
 def _pieces(samples: NDArray[np.float32]) -> list[NDArray[np.float32]]:
