@@ -309,3 +309,22 @@ def test_a_recording_in_real_time_takes_its_time_and_drops_nothing(tmp_path: Pat
     assert 1.9 < time.monotonic() - started < 3.5
     assert [a.window_s for a in answers_of(lines) if a.presence] == [(0, 1), (0.5, 1.5), (1, 2)]
     assert all(h.n_dropped == 0 for h in health_of(lines))
+
+
+class _Flood(ScriptedSource):
+    """Delivers faster than anybody listens, for ever."""
+
+    def read(self, timeout_s: float) -> Block:
+        return Block(tone(0.1, 0.9), RATE, time.monotonic())
+
+
+def test_a_writer_faster_than_the_listener_is_answered_and_can_be_stopped() -> None:
+    listener = Listener(LevelEngine(), _Flood([], is_live=True), ["siren?"], CONFIG)  # type: ignore[arg-type]
+    started_s = time.monotonic()
+    lines = []
+    for line in listener:
+        lines.append(line)
+        if isinstance(line, Answer):
+            listener.stop()
+    assert time.monotonic() - started_s < 10
+    assert any(isinstance(line, Answer) for line in lines)

@@ -57,8 +57,12 @@ class Reception:
         self._open()
 
     def take(self, timeout_s: float) -> list[Window]:
-        """Wait for a block, take all that are there, and return the windows they complete."""
+        """Wait for a block, take those that are there, and return the windows they complete.
+
+        Takes no longer than timeout_s: a writer that is faster than we are would never let go.
+        """
         windows: list[Window] = []
+        until_s = time.monotonic() + timeout_s
         if not self._is_open:
             time.sleep(timeout_s)
             return windows
@@ -66,7 +70,7 @@ class Reception:
             block = self._source.read(timeout_s)
             while block is not None:
                 windows += self._hear(block)
-                block = self._source.read(0.0)
+                block = self._source.read(0.0) if time.monotonic() < until_s else None
         except EndOfStream:
             self.has_ended = True
             windows += self._feed.finish() if self._feed is not None else []
