@@ -127,7 +127,8 @@ def _without_drift(piece: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return samples (n, n_channels) without the straight line through each channel."""
     time = np.linspace(-1, 1, len(piece), dtype=np.float32)[:, None]
     slope = (piece * time).mean(axis=0) / max(float(np.mean(time**2)), 1e-9)
-    return piece - piece.mean(axis=0) - slope * time
+    level: NDArray[np.float32] = piece - piece.mean(axis=0) - slope * time
+    return level
 
 
 def _pieces(samples: NDArray[np.float32]) -> list[NDArray[np.float32]]:
