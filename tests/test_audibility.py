@@ -11,7 +11,14 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from listen_edge.audio.audibility import audibility, bandwidth_hz, heard_s, is_clipped, is_louder
+from listen_edge.audio.audibility import (
+    audibility,
+    audible,
+    bandwidth_hz,
+    heard_s,
+    is_clipped,
+    is_louder,
+)
 
 N = 80_000
 Samples = NDArray[np.float32]
@@ -172,3 +179,9 @@ def test_a_pure_tone_has_no_narrow_band(hertz: int) -> None:
     time_s = np.arange(N) / 16_000
     window = _window(0.3 * np.sin(2 * np.pi * hertz * time_s))
     assert bandwidth_hz(window) == 8000
+
+
+def test_a_signal_of_noise_alone_is_not_asked_about_beside_another() -> None:
+    hiss = np.random.default_rng(0).normal(0, 2e-5, N).astype(np.float32)
+    first, faint, loud = hiss, hiss, _tone(-40)
+    assert [len(audible([first, other])) for other in (faint, loud)] == [1, 2]

@@ -79,7 +79,7 @@ def audibility(window: NDArray[np.float32], n_window: int) -> Audibility:
 
 def audible(signals: list[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
     """Return those signals (n_samples,) that hold more than a noise floor, at least the first."""
-    return signals[:1] + [s for s in signals[1:] if _is_audible(s)]
+    return signals[:1] + [s for s in signals[1:] if _is_audible(s[:, None])]
 
 
 def bandwidth_hz(window: NDArray[np.float32]) -> float:
@@ -119,8 +119,13 @@ def is_louder(limit_dbfs: float, samples: NDArray[np.float32]) -> bool:
 
 
 def _is_audible(samples: NDArray[np.float32]) -> bool:
-    """Tell whether the loudest 0.1 s lies above the noise floor; an offset or drift is no sound."""
-    return any(is_louder(QUIETEST_DBFS, _without_drift(piece)) for piece in _pieces(samples))
+    """Tell whether the loudest 0.1 s lies above the noise floor; an offset or drift is no sound.
+
+    Args:
+        samples: shape (n_samples, n_channels).
+    """
+    levels = (level_dbfs(_without_drift(piece)) for piece in _pieces(samples))
+    return any(level is not None and level >= QUIETEST_DBFS for level in levels)
 
 
 def _without_drift(piece: NDArray[np.float32]) -> NDArray[np.float32]:
