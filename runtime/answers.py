@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from listen_edge.bundle.head import Reading
 from listen_edge.bundle.opening import Bundle
 from listen_edge.lines.answer import Answer, Reason, State
 from listen_edge.question import parse_concept
@@ -12,19 +13,20 @@ from listen_edge.question.vocabulary import is_familiar
 from listen_edge.runtime.score import judge
 from listen_edge.runtime.thresholds import Thresholds
 
+# Whether a phrase is near enough to what was trained on, see Readers.understands.
+Understands = Callable[[str], bool]
+
 
 @dataclass(frozen=True)
 class Heard:
-    """What one window of sound gave, by concept.
+    """What one window of sound gave.
 
     Attributes:
-        margins: logit margin of each concept, in nats.
-        priors: the same on blank audio.
+        readings: by concept.
         level_dbfs, encode_ms, answer_ms: as in the answers.
     """
 
-    margins: dict[str, float]
-    priors: dict[str, float]
+    readings: dict[str, Reading]
     level_dbfs: float | None
     encode_ms: float
     answer_ms: float
@@ -34,6 +36,7 @@ def unheard_answers(
     questions: Sequence[str],
     reason: Reason,
     bundle: Bundle,
+    understands: Understands,
     *,
     window_s: tuple[float, float],
     source: str,
@@ -42,7 +45,9 @@ def unheard_answers(
     """Return answers about what was not listened to; arguments and errors as for Engine.unheard."""
     concepts = [parse_concept(question) for question in questions]
     reasons: list[Reason] = [
-        "unfamiliar" if reason == "below_gate" and not _is_understood(concept, bundle) else reason
+        "unfamiliar"
+        if reason == "below_gate" and not _is_understood(concept, bundle, understands)
+        else reason
         for concept in concepts
     ]
     return [
@@ -52,6 +57,7 @@ def unheard_answers(
             state="absent" if why == "below_gate" else "unknown",
             reason=why,
             presence=None,
+            head_logit=None,
             logit_margin=None,
             prior_margin=None,
             calibrated=bundle.manifest.calibration.covers(concept),
@@ -70,6 +76,7 @@ def heard_answers(
     heard: Heard,
     unheard: Sequence[Answer],
     bundle: Bundle,
+    understands: Understands,
     thresholds: Thresholds,
     doubts: Sequence[Reason | None],
 ) -> list[Answer]:
@@ -79,15 +86,14 @@ def heard_answers(
         unheard: what each question's answer was before, see unheard_answers.
         doubts: what may have hidden a sound from this window.
     """
-    calibration = bundle.manifest.calibration
     answers = []
     for answer in unheard:
-        margin, prior = heard.margins[answer.concept], heard.priors[answer.concept]
+        reading = heard.readings[answer.concept]
         presence: float | None = None
         state: State = "unknown"
         reason: Reason | None = "unfamiliar"
-        if _is_understood(answer.concept, bundle):
-            presence = calibration.presence(margin, prior)
+        if _is_understood(answer.concept, bundle, understands):
+            presence = calibrated_presence(reading, bundle)
             state, reason = judge(presence, thresholds, *doubts)
         answers.append(
             replace(
@@ -95,8 +101,9 @@ def heard_answers(
                 state=state,
                 reason=reason,
                 presence=presence,
-                logit_margin=margin,
-                prior_margin=prior,
+                head_logit=reading.logit,
+                logit_margin=reading.margin,
+                prior_margin=reading.prior,
                 level_dbfs=heard.level_dbfs,
                 encode_ms=heard.encode_ms,
                 answer_ms=heard.answer_ms,
@@ -115,8 +122,19 @@ def summarize(answers: Sequence[Answer]) -> Answer:
     return max(answers, key=lambda answer: (rank[answer.state], answer.presence or -1.0))
 
 
-def _is_understood(concept: str, bundle: Bundle) -> bool:
-    """Tell whether the LLM can be asked: in English, or in words that the bundle was trained on."""
-    trained = bundle.manifest.raw.get("trained_concepts", ())
-    calibrated = bundle.manifest.calibration.covers(concept)
-    return calibrated or concept in trained or is_familiar(concept)
+def calibrated_presence(reading: Reading, bundle: Bundle) -> float:
+    """Return presence in [0, 1] of what a bundle's readers have read."""
+    head = bundle.manifest.head
+    if head is not None:
+        return head.fusion.presence(reading)
+    assert reading.margin is not None and reading.prior is not None
+    return bundle.manifest.calibration.presence(reading.margin, reading.prior)
+
+
+def _is_understood(concept: str, bundle: Bundle, understands: Understands) -> bool:
+    """Tell whether it can be asked about: in English or trained words, near what was trained on."""
+    manifest = bundle.manifest
+    trained = manifest.raw.get("trained_concepts", ())
+    if manifest.calibration.covers(concept) or concept in trained:
+        return True
+    return is_familiar(concept) and understands(concept)

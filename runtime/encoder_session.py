@@ -1,11 +1,12 @@
-"""The audio side: one window of samples in, prefix embeddings out, through onnxruntime.
+"""The audio side: one window of samples in, what the two readers read out, through onnxruntime.
 
-The graph holds log-mel, Whisper's encoder, the Q-Former and the linear layer; this file knows only
-its two ends and the backends.
+The graph holds log-mel, Whisper's encoder and the adapters; this file knows only its ends and the
+backends.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,20 @@ PROVIDERS = {
     "cuda": "CUDAExecutionProvider",
     "tensorrt": "TensorrtExecutionProvider",
 }
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """One window, as the readers take it.
+
+    Attributes:
+        prefix_embeddings: for the LLM, (n_query, n_embd) float32.
+        keys, values: for the question head, (n_query, d_head) float32 each; None without a head.
+    """
+
+    prefix_embeddings: NDArray[np.float32]
+    keys: NDArray[np.float32] | None = None
+    values: NDArray[np.float32] | None = None
 
 
 class EncoderSession:
@@ -70,29 +85,38 @@ class EncoderSession:
                 f"{self._session.get_providers()[0]}; see what `listen-edge doctor` lacks, or use "
                 "--backend cpu"
             )
-        (samples,), (embeddings,) = self._session.get_inputs(), self._session.get_outputs()
+        (samples,), outputs = self._session.get_inputs(), self._session.get_outputs()
+        if len(outputs) not in (1, 3):
+            raise BundleError(
+                f"encoder graph has {len(outputs)} outputs, expected 1, or 3 with a question head"
+            )
+        self.d_head = outputs[1].shape[-1] if len(outputs) == 3 else None
         if samples.shape != [1, n_samples]:
             raise BundleError(
                 f"encoder graph takes {samples.shape} samples, the manifest says [1, {n_samples}]"
             )
-        self._input, self._output = samples.name, embeddings.name
+        self._input, self._outputs = samples.name, [output.name for output in outputs]
         self._backend = backend
 
     def embed(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return prefix embeddings (n_query, n_embd) of one window (n_samples,).
+        """Return the prefix embeddings alone; arguments and errors as for encode."""
+        return self.encode(samples).prefix_embeddings
+
+    def encode(self, samples: NDArray[np.float32]) -> Encoded:
+        """Return what the readers take of one window (n_samples,).
 
         Raises:
             BackendError: the backend has no code for this device.
         """
         try:
-            outputs = self._session.run([self._output], {self._input: samples[None]})
+            outputs = self._session.run(self._outputs, {self._input: samples[None]})
         except Exception as err:  # a wheel without code for this GPU fails here, not before
             raise BackendError(
                 f"backend {self._backend}: onnxruntime cannot compute the encoder there "
                 f"({one_line(err)}); install onnxruntime for this GPU (docs/install.md) or use "
                 "--backend cpu"
             ) from err
-        return np.asarray(outputs[0][0], np.float32)
+        return Encoded(*(np.asarray(output[0], np.float32) for output in outputs))
 
 
 def _providers(backend: str) -> list[tuple[str, dict[str, Any]]]:

@@ -1,13 +1,12 @@
 """One window and its questions -> answers.
 
 Owns the two sessions (encoder, LLaMA) and runs them one after the other, never at once, so that
-they do not fight for cores. Nothing crosses windows: the same samples and questions give the same
-answers, whatever was asked before.
+they do not fight for cores; the LLaMA is loaded when it is first needed. Nothing crosses windows:
+the same samples and questions give the same answers, whatever was asked before.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from types import TracebackType
 
@@ -22,11 +21,9 @@ from listen_edge.errors import BundleError
 from listen_edge.lines.answer import Answer, Reason
 from listen_edge.runtime.answers import Heard, heard_answers, summarize, unheard_answers
 from listen_edge.runtime.backends import choose_backend
-from listen_edge.runtime.encoder_session import EncoderSession
-from listen_edge.runtime.llama.prefix import prefix_state
-from listen_edge.runtime.llama.requantize import answering_gguf
-from listen_edge.runtime.llama.session import LlamaSession
-from listen_edge.runtime.priors import Priors
+from listen_edge.runtime.encoder_session import Encoded, EncoderSession
+from listen_edge.runtime.llm import Llm
+from listen_edge.runtime.readers import Readers
 from listen_edge.runtime.threads import usable_cores
 from listen_edge.runtime.thresholds import Thresholds
 from listen_edge.runtime.verify import compare_examples
@@ -41,6 +38,7 @@ class Engine:
             "auto" takes the fastest that is there and logs which.
         n_threads: CPU threads of each session; default: the cores this process may use.
         thresholds: override the bundle's.
+        llm: when the LLM is asked: "auto", "always" or "never", see Readers.
 
     Raises:
         BundleError: files that do not belong together.
@@ -54,6 +52,7 @@ class Engine:
         backend: str = "auto",
         n_threads: int | None = None,
         thresholds: Thresholds | None = None,
+        llm: str = "auto",
     ) -> None:
         manifest = bundle.manifest
         self.sample_rate = manifest.sample_rate
@@ -63,19 +62,11 @@ class Engine:
         self.llm_on_gpu = gpu_layers != 0
         self._n_window = round(manifest.window_s * manifest.sample_rate)
         self._wanted_thresholds = thresholds
+        self._llm = Llm(bundle, n_threads=self.n_threads, gpu_layers=gpu_layers)
+        self._llm_mode = llm
         self._use(bundle, self._load_encoder(bundle))
-        self._llama = LlamaSession(
-            bundle.gguf_path,
-            manifest.prompt,
-            n_threads=self.n_threads,
-            gpu_layers=gpu_layers,
-            vocab_sha256=manifest.vocab_sha256,
-            n_embd=manifest.n_embd,
-            answering=answering_gguf(
-                bundle.gguf_path, manifest.gguf, manifest.prompt, self.n_threads
-            ),
-            prefix_state=prefix_state(manifest.gguf, manifest.prompt, on_gpu=self.llm_on_gpu),
-        )
+        if manifest.head is None:
+            self._llm.session()  # what cannot be loaded fails here, not at the first window
 
     def ask(
         self,
@@ -150,7 +141,8 @@ class Engine:
             return unheard
         heard = self._listen(channels, [answer.concept for answer in unheard])
         doubts = (doubt, *can_tell.doubts)
-        return heard_answers(heard, unheard, self.bundle, self.thresholds, doubts)
+        understands = self._readers.understands
+        return heard_answers(heard, unheard, self.bundle, understands, self.thresholds, doubts)
 
     def unheard(
         self,
@@ -169,24 +161,33 @@ class Engine:
             window_s, source, level: as in the answers.
         """
         return unheard_answers(
-            questions, reason, self.bundle, window_s=window_s, source=source, level=level
+            questions,
+            reason,
+            self.bundle,
+            self._readers.understands,
+            window_s=window_s,
+            source=source,
+            level=level,
         )
 
     def embed(self, window: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the prefix embeddings (n_query, n_embd) of at most a window of samples."""
+        return self._encode(window).prefix_embeddings
+
+    def _encode(self, window: NDArray[np.float32]) -> Encoded:
         padded = np.zeros(self._n_window, np.float32)
         padded[: len(window)] = window
-        return self._encoder.embed(padded)
+        return self._encoder.encode(padded)
 
     def margins(
         self, prefix_embeddings: NDArray[np.float32], concepts: Sequence[str]
     ) -> NDArray[np.float32]:
-        """Return the logit margin of each concept, shape (len(concepts),), in nats."""
-        return self._llama.margins(prefix_embeddings, concepts)
+        """Return the LLM's logit margin of each concept, shape (len(concepts),), in nats."""
+        return self._readers.margins(prefix_embeddings, concepts)
 
     def prior_margins(self, concepts: Sequence[str]) -> NDArray[np.float32]:
         """Return each concept's margin on blank audio, computed once per concept."""
-        return self._priors(concepts)
+        return self._readers.priors(concepts)
 
     def swap_adapter(self, bundle: Bundle) -> None:
         """Answer with another bundle's encoder, adapter and calibration from now on.
@@ -199,15 +200,15 @@ class Engine:
                 differ from those recorded.
         """
         _refuse_unlike(self.bundle, bundle)
-        kept = self.bundle, self._encoder
-        self._use(bundle, self._load_encoder(bundle))
+        kept = self.bundle, self._encoder, self._readers, self.thresholds
         try:
+            self._use(bundle, self._load_encoder(bundle))
             differences, n_answers = compare_examples(self)
             if differences or not n_answers:
                 why = "; ".join(differences) or "it has no examples to verify"
                 raise BundleError(f"{bundle.id}: does not answer as recorded: {why}")
         except BaseException:
-            self._use(*kept)
+            self.bundle, self._encoder, self._readers, self.thresholds = kept
             raise
 
     def _load_encoder(self, bundle: Bundle) -> EncoderSession:
@@ -224,11 +225,19 @@ class Engine:
         self.thresholds = self._wanted_thresholds or Thresholds(
             manifest.on_threshold, manifest.off_threshold
         )
-        self._priors = Priors(self.embed, self.margins)
+        self._readers = Readers(
+            bundle, self._encode, self._llm, mode=self._llm_mode, on_gpu=self.llm_on_gpu
+        )
+        d_head = self._readers.head.d_head if self._readers.head else None
+        if encoder.d_head != d_head:
+            raise BundleError(
+                f"{bundle.id}: encoder graph for a head of width {encoder.d_head}, the head's is "
+                f"{d_head}; export the bundle again"
+            )
 
     def close(self) -> None:
         """Free the LLM's memory; the engine cannot be used afterwards."""
-        self._llama.close()
+        self._llm.free()
 
     def __enter__(self) -> Engine:
         return self
@@ -247,22 +256,12 @@ class Engine:
     def _listen(self, channels: NDArray[np.float32], concepts: Sequence[str]) -> Heard:
         """Ask about each signal that the channels need, at most two; the surer one counts."""
         unique = list(dict.fromkeys(concepts))  # two wordings of one question are decoded once
-        priors = self.prior_margins(unique)
-        encode_s = answer_s = 0.0
-        margins = np.full(len(unique), -np.inf, np.float32)
-        for signal in audible(separate(channels)):
-            started = time.perf_counter()
-            prefix_embeddings = self.embed(signal)
-            encoded = time.perf_counter()
-            margins = np.maximum(margins, self.margins(prefix_embeddings, unique))
-            encode_s += encoded - started
-            answer_s += time.perf_counter() - encoded
+        read = self._readers.read([*audible(separate(channels))], unique)
         return Heard(
-            margins=dict(zip(unique, margins.tolist(), strict=True)),
-            priors=dict(zip(unique, priors.tolist(), strict=True)),
+            readings=read.readings,
             level_dbfs=level_dbfs(channels),
-            encode_ms=1000 * encode_s,
-            answer_ms=1000 * answer_s,
+            encode_ms=1000 * read.encode_s,
+            answer_ms=1000 * read.answer_s,
         )
 
 
@@ -272,10 +271,11 @@ def load(
     backend: str = "auto",
     n_threads: int | None = None,
     thresholds: Thresholds | None = None,
+    llm: str = "auto",
 ) -> Engine:
     """Verify and load a bundle; arguments and errors as for open_bundle and Engine."""
     bundle = open_bundle(name_or_path)
-    return Engine(bundle, backend=backend, n_threads=n_threads, thresholds=thresholds)
+    return Engine(bundle, backend=backend, n_threads=n_threads, thresholds=thresholds, llm=llm)
 
 
 def _refuse_unlike(old: Bundle, new: Bundle) -> None:

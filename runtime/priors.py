@@ -14,17 +14,17 @@ class Priors:
     """Computed once per concept, of one encoder and LLM.
 
     Args:
-        embed: prefix embeddings of a window of samples, see Engine.embed.
+        blank: gives the prefix embeddings of blank audio.
         margins: of concepts behind prefix embeddings, see Engine.margins.
     """
 
     def __init__(
         self,
-        embed: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+        blank: Callable[[], NDArray[np.float32]],
         margins: Callable[[NDArray[np.float32], Sequence[str]], NDArray[np.float32]],
     ) -> None:
-        self._embed, self._margins = embed, margins
-        self._blank: NDArray[np.float32] | None = None  # prefix embeddings of blank audio
+        self._embed_blank, self._margins = blank, margins
+        self._blank: NDArray[np.float32] | None = None
         self._kept: dict[str, float] = {}
 
     def __call__(self, concepts: Sequence[str]) -> NDArray[np.float32]:
@@ -32,7 +32,7 @@ class Priors:
         missing = [c for c in dict.fromkeys(concepts) if c not in self._kept]
         if missing:
             if self._blank is None:
-                self._blank = self._embed(np.zeros(0, np.float32))
+                self._blank = self._embed_blank()
             if len(self._kept) + len(missing) > _MAX_PRIORS:
                 self._kept.clear()
                 missing = list(dict.fromkeys(concepts))

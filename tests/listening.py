@@ -43,6 +43,7 @@ class FakeEngine:
             state="unknown" if presence is None else "present" if presence > 0.5 else "absent",
             reason=None,
             presence=presence,
+            head_logit=None,
             logit_margin=None,
             prior_margin=None,
             calibrated=concept == "dog",

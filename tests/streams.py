@@ -122,6 +122,7 @@ class LevelEngine:
             state=state,  # type: ignore[arg-type]
             reason=reason,
             presence=presence,
+            head_logit=None,
             logit_margin=None,
             prior_margin=None,
             calibrated=True,

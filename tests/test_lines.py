@@ -26,6 +26,7 @@ ANSWER = Answer(
     state="present",
     reason=None,
     presence=0.971234,
+    head_logit=None,
     logit_margin=3.41199,
     prior_margin=-1.2,
     calibrated=True,
@@ -66,8 +67,8 @@ ERROR = ErrorLine("siren.wav: no such file")
 HEAD = '{"v": 1, "type": "%s", "ts": "2026-01-01T00:00:00.000Z", '
 CONTRACT = {
     ANSWER: '"question": "siren?", "concept": "siren", "state": "present", "reason": null, '
-    '"presence": 0.9712, "logit_margin": 3.412, "prior_margin": -1.2, "calibrated": true, '
-    '"window_s": [0.0, 5.0], "level_dbfs": -23.1, "source": "siren.flac", '
+    '"presence": 0.9712, "head_logit": null, "logit_margin": 3.412, "prior_margin": -1.2, '
+    '"calibrated": true, "window_s": [0.0, 5.0], "level_dbfs": -23.1, "source": "siren.flac", '
     '"bundle": "tiny@sha256:ab12cd34", "latency_ms": {"encode": 26.1, "answer": 41.0}}',
     EVENT: '"phase": "end", "question": "siren?", "concept": "siren", "start_s": 11.0, '
     '"duration_s": 8.0, "peak_presence": 0.9947, "notice": null, "reason": "not_heard", '

@@ -32,6 +32,7 @@ class HeadConfig:
         window_s: seconds of audio per window.
         steps, batch, lr, warm_up, weight_decay, clip_norm: AdamW with a cosine.
         frames_kept: share of encoder frames seen in a step, drawn at random.
+        spliced: share of a step's scenes, half of whose frames are another scene's.
         average: decay of the weights' running mean, which is what is kept; 0 for none.
         label_weight: of the data sets' names in the loss, beside 1 for the tags' names.
         checkpoint_every, evaluate_every: in steps.
@@ -68,6 +69,7 @@ class HeadConfig:
     weight_decay: float = 0.01
     clip_norm: float = 1.0
     frames_kept: float = 0.5
+    spliced: float = 0.0
     average: float = 0.99
     label_weight: float = 1.0
     checkpoint_every: int = 100

@@ -152,10 +152,20 @@ class _Run:
         lr = config.lr * min(1.0, (self._step + 1) / max(1, config.warm_up))
         for group in self._optimizer.param_groups:
             group["lr"] = lr * (0.5 + 0.5 * math.cos(math.pi * self._step / config.steps))
-        drawn = self._draw(rng)
-        taps = self._scenes.taps(drawn)
+        drawn = [(k,) for k in self._draw(rng)]
+        taps = self._scenes.taps([k for (k,) in drawn])
         n_kept = max(1, round(config.frames_kept * taps.shape[2]))
-        taps = taps[:, :, np.sort(rng.permutation(taps.shape[2])[:n_kept])]
+        frames = rng.permutation(taps.shape[2])
+        seen = taps[:, :, frames[:n_kept]]
+        n_spliced, n_half = round(config.spliced * len(drawn)), n_kept // 2
+        if n_spliced and n_half:
+            chosen = rng.permutation(len(drawn))[:n_spliced]
+            others = rng.permutation(self._draw(rng))[:n_spliced].tolist()
+            theirs = self._scenes.taps(others)
+            seen[chosen, :, :n_half] = theirs[:, :, rng.permutation(taps.shape[2])[:n_half]]
+            for place, other in zip(chosen, others, strict=True):
+                drawn[place] += (other,)
+        taps = seen
         self.ears.train()
         loss = self._loss(self.ears(taps, self._vectors), drawn)
         self._optimizer.zero_grad()
@@ -175,13 +185,17 @@ class _Run:
             drawn += rng.integers(n_excerpts, n_scenes, config.batch - n_plain).tolist()
         return drawn
 
-    def _loss(self, logits: Tensor, drawn: Sequence[int]) -> Tensor:
-        """Return the cross-entropy of every known pair of scene and concept."""
-        scenes = self._material.scenes
-        found = [
-            self._targets.of([self._places[r.path] for r in scenes[k].rows], scenes[k].faint)
-            for k in drawn
-        ]
+    def _loss(self, logits: Tensor, drawn: Sequence[tuple[int, ...]]) -> Tensor:
+        """Return the cross-entropy of every known pair of what was heard and concept.
+
+        Args:
+            drawn: the scenes that each row of the logits has heard.
+        """
+        found = []
+        for heard in drawn:
+            scenes = [self._material.scenes[k] for k in heard]
+            rows = [self._places[row.path] for scene in scenes for row in scene.rows]
+            found.append(self._targets.of(rows, [f for scene in scenes for f in scene.faint]))
         probability, known = (torch.from_numpy(np.stack(each)) for each in zip(*found, strict=True))
         weights = known * self._weights
         losses = functional.binary_cross_entropy_with_logits(

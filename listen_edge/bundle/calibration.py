@@ -10,6 +10,7 @@ Source: Platt scaling; subtracting the blank-audio margin is audio-aware decodin
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -38,7 +39,7 @@ class Calibration:
     def presence(self, margin: float, prior: float) -> float:
         """Return presence in [0, 1] from two margins in nats."""
         exponent = self.scale * (margin - self.prior_weight * prior) + self.bias
-        return float(1 / (1 + np.exp(-np.clip(exponent, -60, 60))))
+        return float(sigmoid(exponent))
 
     def covers(self, concept: str) -> bool:
         return concept in self.concepts
@@ -63,15 +64,35 @@ def fit_calibration(
 
     All arrays have shape (n_questions,).
     """
-    columns = np.stack([margins, priors, np.ones(len(margins))], axis=1).astype(np.float64)
-    truth = is_present.astype(np.float64)
-    weights = np.where(is_present, 0.5 / truth.sum(), 0.5 / (1 - truth).sum())
-    ridge = _RIDGE * np.diag([1.0, 1.0, 0.0]) / len(truth)
-    beta = np.zeros(3)
-    for _ in range(_ITERATIONS):  # Newton's method
-        presence = 1 / (1 + np.exp(-np.clip(columns @ beta, -60, 60)))
-        gradient = columns.T @ (weights * (truth - presence)) - ridge @ beta
-        curvature = columns.T @ (columns * (weights * presence * (1 - presence))[:, None])
-        beta += np.linalg.solve(curvature + ridge + 1e-9 * np.eye(3), gradient)
-    scale, prior, bias = beta.tolist()
+    weights = np.where(is_present, 0.5 / is_present.sum(), 0.5 / (~is_present).sum())
+    scale, prior, bias = fit_logistic([margins, priors], is_present, weights)
     return Calibration(scale, -prior / scale, bias, concepts, fitted_on)
+
+
+def fit_logistic(
+    columns: Sequence[NDArray[np.floating]],
+    is_present: NDArray[np.bool_],
+    weights: NDArray[np.floating],
+) -> list[float]:
+    """Return the weights of a logistic map of the highest likelihood: one a column, and the bias.
+
+    Args:
+        columns: what is known of each question, each (n_questions,).
+        is_present: (n_questions,).
+        weights: of each question in the likelihood, summing to one; (n_questions,).
+    """
+    inputs = np.stack([*columns, np.ones(len(is_present))], axis=1).astype(np.float64)
+    truth = is_present.astype(np.float64)
+    ridge = _RIDGE * np.diag([1.0] * len(columns) + [0.0]) / len(truth)
+    beta = np.zeros(inputs.shape[1])
+    for _ in range(_ITERATIONS):  # Newton's method
+        presence = sigmoid(inputs @ beta)
+        gradient = inputs.T @ (weights * (truth - presence)) - ridge @ beta
+        curvature = inputs.T @ (inputs * (weights * presence * (1 - presence))[:, None])
+        beta += np.linalg.solve(curvature + ridge + 1e-9 * np.eye(len(beta)), gradient)
+    return [float(weight) for weight in beta]
+
+
+def sigmoid(exponent: Any) -> Any:
+    """Return the logistic function, in float64 and without overflow."""
+    return 1 / (1 + np.exp(-np.clip(exponent, -60, 60)))

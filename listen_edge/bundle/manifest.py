@@ -12,6 +12,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from listen_edge.bundle.calibration import Calibration
+from listen_edge.bundle.head import HeadManifest
 from listen_edge.errors import BundleError, one_line
 from listen_edge.json_fields import malformed_fields, parse_json
 from listen_edge.prompt import Prompt
@@ -68,6 +69,7 @@ class Manifest:
 
     Attributes:
         id: name and the start of the file's hash, as answers quote it: "tiny@sha256:ab12cd34".
+        head: of the question head; None where the LLM alone answers.
         raw: all of it, with what is for people.
     """
 
@@ -84,6 +86,7 @@ class Manifest:
     gguf: Gguf
     prompt: Prompt
     calibration: Calibration
+    head: HeadManifest | None
     on_threshold: float
     off_threshold: float
     raw: dict[str, Any]
@@ -117,6 +120,9 @@ def parse_manifest(text: bytes) -> Manifest:
         raise BundleError(f"{MANIFEST}: thresholds, expected 0 < off <= on < 1")
     if not (0 < manifest.hop_s <= manifest.window_s <= 30 and manifest.sample_rate == 16_000):
         raise BundleError(f"{MANIFEST}: audio, expected 16000 Hz and 0 < hop_s <= window_s <= 30")
+    head = manifest.head
+    if head is not None and head.path not in {file.path for file in manifest.files}:
+        raise BundleError(f"{MANIFEST}: the head's file is not in its list of files")
     if min(manifest.n_query, manifest.n_embd) <= 0:
         raise BundleError(f"{MANIFEST}: n_query and n_embd, expected at least 1")
     return manifest
@@ -152,6 +158,7 @@ def _manifest(raw: dict[str, Any], sha256: str) -> Manifest:
         ),
         prompt=Prompt.from_json(raw["prompt"]),
         calibration=Calibration.from_json(raw["calibration"]),
+        head=HeadManifest.from_json(raw["head"]) if raw.get("head") else None,
         on_threshold=thresholds["on"],
         off_threshold=thresholds["off"],
         raw=raw,

@@ -55,6 +55,18 @@ class Bundle:
             "use --backend cpu, or export the bundle with another --preset"
         )
 
+    def head(self) -> bytes:
+        """Return the question head's file, verified.
+
+        Raises:
+            BundleError: the bundle has none, or it has changed since.
+        """
+        head = self.manifest.head
+        for file in self.manifest.files:
+            if head is not None and file.path == head.path:
+                return read_verified(self.folder, file)
+        raise BundleError(f"{self.id}: has no question head; export it with --head")
+
     @property
     def backends(self) -> tuple[str, ...]:
         """Backends that the bundle has an encoder for."""

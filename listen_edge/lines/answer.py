@@ -40,7 +40,9 @@ class Answer(JsonLine):
         state: present, absent or unknown.
         reason: why unknown (or, for "below_gate", why absent without having asked), else None.
         presence: calibrated, in [0, 1]; None when nothing was listened to, and when unfamiliar.
-        logit_margin: logit(yes) - logit(no) in nats; None when nothing was listened to.
+        head_logit: the question head's logit in nats; None when nothing was listened to, and of a
+            bundle without a head.
+        logit_margin: the LLM's logit(yes) - logit(no) in nats; None when it was not asked.
         prior_margin: the same on blank audio.
         calibrated: whether the bundle's calibration speaks of this concept.
         window_s: start and end in seconds from the start of the recording or of listening.
@@ -53,6 +55,7 @@ class Answer(JsonLine):
     TYPE: ClassVar[LineType] = "answer"
     DIGITS: ClassVar[Mapping[str, int]] = {
         "presence": 4,
+        "head_logit": 3,
         "logit_margin": 3,
         "prior_margin": 3,
         "window_s": 3,
@@ -66,6 +69,7 @@ class Answer(JsonLine):
     state: State
     reason: Reason | None
     presence: float | None
+    head_logit: float | None
     logit_margin: float | None
     prior_margin: float | None
     calibrated: bool

@@ -1,0 +1,121 @@
+"""What a manifest says of a question head: its vocabulary, and how two readers make one presence.
+
+The head answers every window from question vectors; the LLM's margin is a second opinion, asked for
+where the head suspects something and the LLM's adapter was trained on the name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from listen_edge.bundle.calibration import sigmoid
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the two readers found of one concept in one window.
+
+    Attributes:
+        logit: the head's; None for a bundle without one.
+        usual: mean of the head's logit for this concept over reference windows.
+        deviation: its standard deviation there.
+        margin: the LLM's, in nats; None where it was not asked.
+        prior: the LLM's on blank audio.
+    """
+
+    logit: float | None = None
+    usual: float = 0.0
+    deviation: float = 1.0
+    margin: float | None = None
+    prior: float | None = None
+
+
+@dataclass(frozen=True)
+class Fusion:
+    """presence = sigmoid of a weighted sum, without the LLM's margin and with it.
+
+    Attributes:
+        alone: weights of the head's logit, usual, deviation, and a bias.
+        both: weights of the same three, the LLM's margin, its prior, and a bias.
+        asked_from: presence by the head alone from which the LLM is asked.
+    """
+
+    alone: tuple[float, float, float, float]
+    both: tuple[float, float, float, float, float, float]
+    asked_from: float
+
+    def presence(self, reading: Reading) -> float:
+        """Return presence in [0, 1] of what is known."""
+        if reading.margin is None:
+            return self.presence_alone(reading)
+        assert reading.prior is not None
+        values = (*_of_head(reading), reading.margin, reading.prior, 1.0)
+        return _presence(self.both, values)
+
+    def presence_alone(self, reading: Reading) -> float:
+        """Return presence in [0, 1] by the head alone."""
+        return _presence(self.alone, (*_of_head(reading), 1.0))
+
+
+@dataclass(frozen=True)
+class HeadManifest:
+    """The `head` of a manifest.
+
+    Attributes:
+        path: of the file with its weights, see listen_edge.runtime.head.
+        vocabulary: concepts whose queries lie in that file, in its order.
+        shown: those of them that `hear` tells, by what they are called there.
+        asked: concepts that the LLM's adapter was trained on.
+        fusion: see Fusion.
+        familiar_from: similarity to the nearest concept of the vocabulary below which a phrase
+            is unfamiliar.
+        support: held-out recordings, and sources of them, that a concept's calibration rests on.
+    """
+
+    path: str
+    vocabulary: tuple[str, ...]
+    shown: tuple[str, ...]
+    asked: tuple[str, ...]
+    fusion: Fusion
+    familiar_from: float
+    support: tuple[tuple[str, int, int], ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as a manifest has them."""
+        return {
+            "path": self.path,
+            "vocabulary": [*self.vocabulary],
+            "shown": [*self.shown],
+            "asked": [*self.asked],
+            "fusion": {
+                "alone": [*self.fusion.alone],
+                "both": [*self.fusion.both],
+                "asked_from": self.fusion.asked_from,
+            },
+            "familiar_from": self.familiar_from,
+            "support": {name: [n, n_sources] for name, n, n_sources in self.support},
+        }
+
+    @classmethod
+    def from_json(cls, fields: dict[str, Any]) -> HeadManifest:
+        """Return what a manifest says; types are checked with the manifest's."""
+        fusion = fields["fusion"]
+        return cls(
+            path=fields["path"],
+            vocabulary=tuple(fields["vocabulary"]),
+            shown=tuple(fields["shown"]),
+            asked=tuple(fields["asked"]),
+            fusion=Fusion(tuple(fusion["alone"]), tuple(fusion["both"]), fusion["asked_from"]),
+            familiar_from=fields["familiar_from"],
+            support=tuple((name, n, m) for name, (n, m) in fields["support"].items()),
+        )
+
+
+def _of_head(reading: Reading) -> tuple[float, float, float]:
+    assert reading.logit is not None
+    return reading.logit, reading.usual, reading.deviation
+
+
+def _presence(weights: tuple[float, ...], values: tuple[float, ...]) -> float:
+    return float(sigmoid(sum(w * v for w, v in zip(weights, values, strict=True))))

@@ -1,0 +1,222 @@
+"""The question head on the device: a window's keys and values x questions -> logits.
+
+The LLM has read each question once (llama/question_encoder.py); its vector becomes a query and a
+bias, which are constants. The window's half of the head is in the encoder's graph; the question's
+half, the vocabulary's queries and some reference windows lie in the bundle's head file.
+"""
+
+from __future__ import annotations
+
+import math
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from listen_edge.errors import BundleError, one_line
+
+_MAX_KEPT = 4096  # concepts whose constants are kept, beside the vocabulary's
+_MAX_BYTES = 1 << 28  # of a head file, unpacked
+_AT_ONCE = 32  # reference windows
+_ARRAYS = {  # name: number of dimensions
+    "mean": 1, "deviation": 1,
+    "query.0.weight": 2, "query.0.bias": 1, "query.2.weight": 2, "query.2.bias": 1,
+    "bias.0.weight": 2, "bias.0.bias": 1, "bias.2.weight": 2, "bias.2.bias": 1,
+    "queries": 2, "biases": 1, "reference_keys": 3, "reference_values": 3,
+}  # fmt: skip
+
+_erf = np.vectorize(math.erf, otypes=[np.float32])
+
+# Concepts -> question vectors (n, d_vector), see QuestionEncoder.
+ReadQuestions = Callable[[Sequence[str]], NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Questions:
+    """The constants of some concepts, arrays of one row each.
+
+    Attributes:
+        queries: (n, d_head), scaled.
+        biases: (n,).
+        usual, deviation: mean and standard deviation of the logit over reference windows, (n,).
+        similarity: cosine of the query to the nearest one of the vocabulary, (n,).
+    """
+
+    queries: NDArray[np.float32]
+    biases: NDArray[np.float32]
+    usual: NDArray[np.float32]
+    deviation: NDArray[np.float32]
+    similarity: NDArray[np.float32]
+
+
+class Head:
+    """The head of one bundle.
+
+    Args:
+        contents: of the head file.
+        vocabulary: concepts whose queries lie in it, in their order.
+        read: the LLM's reading of concepts that are not among them.
+
+    Raises:
+        BundleError: not a head file, or not of this vocabulary.
+    """
+
+    def __init__(
+        self, contents: bytes, vocabulary: Sequence[str], read: ReadQuestions | None
+    ) -> None:
+        self._arrays = _read_arrays(contents)
+        self.vocabulary = tuple(vocabulary)
+        self._read = read
+        self._check_sizes()
+        self._kept: dict[str, int] = {}
+        self._known: Questions | None = None
+        norms = np.linalg.norm(self._arrays["queries"], axis=1, keepdims=True)
+        self._directions = self._arrays["queries"] / np.maximum(norms, 1e-9)
+
+    @property
+    def d_head(self) -> int:
+        """Width of queries, keys and values."""
+        return int(self._arrays["queries"].shape[1])
+
+    def questions(self, concepts: Sequence[str]) -> Questions:
+        """Return the constants of concepts; those that are new are read by the LLM."""
+        missing = [c for c in dict.fromkeys(concepts) if c not in self._kept]
+        if missing:
+            self._learn(missing if self._has_room(missing) else [*dict.fromkeys(concepts)])
+        assert self._known is not None
+        return _rows(self._known, [self._kept[concept] for concept in concepts])
+
+    def _has_room(self, missing: Sequence[str]) -> bool:
+        """Forget what is kept where there would be too much of it."""
+        if len(self._kept) + len(missing) <= _MAX_KEPT:
+            return True
+        self._kept, self._known = {}, None
+        return False
+
+    def _learn(self, concepts: Sequence[str]) -> None:
+        places = {concept: k for k, concept in enumerate(self.vocabulary)}
+        others = [concept for concept in concepts if concept not in places]
+        queries = np.zeros((len(concepts), self.d_head), np.float32)
+        biases = np.zeros(len(concepts), np.float32)
+        known = [k for k, concept in enumerate(concepts) if concept in places]
+        rows = [places[concepts[k]] for k in known]
+        queries[known], biases[known] = self._arrays["queries"][rows], self._arrays["biases"][rows]
+        if others:
+            assert self._read is not None
+            new = [k for k, concept in enumerate(concepts) if concept not in places]
+            queries[new], biases[new] = self._of_vectors(self._read(others))
+        usual, deviation = self._usual(queries, biases)
+        norms = np.maximum(np.linalg.norm(queries, axis=1, keepdims=True), 1e-9)
+        similarity = (queries / norms @ self._directions.T).max(axis=1)
+        learnt = Questions(queries, biases, usual, deviation, similarity)
+        n_kept = len(self._kept)
+        self._known = learnt if self._known is None else _joined(self._known, learnt)
+        self._kept |= {concept: n_kept + k for k, concept in enumerate(concepts)}
+
+    def _of_vectors(
+        self, vectors: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return queries and biases of question vectors (n, d_vector)."""
+        a = self._arrays
+        standard = (vectors - a["mean"]) / a["deviation"]
+        hidden = _gelu(standard @ a["query.0.weight"].T + a["query.0.bias"])
+        queries = hidden @ a["query.2.weight"].T + a["query.2.bias"]
+        hidden = _gelu(standard @ a["bias.0.weight"].T + a["bias.0.bias"])
+        biases = (hidden @ a["bias.2.weight"].T + a["bias.2.bias"])[:, 0]
+        return queries / math.sqrt(queries.shape[1]), biases
+
+    def _usual(
+        self, queries: NDArray[np.float32], biases: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        keys, values = self._arrays["reference_keys"], self._arrays["reference_values"]
+        found = np.concatenate(
+            [
+                logits(keys[k : k + _AT_ONCE], values[k : k + _AT_ONCE], queries, biases)
+                for k in range(0, len(keys), _AT_ONCE)
+            ]
+        )
+        return found.mean(axis=0), found.std(axis=0)
+
+    def _check_sizes(self) -> None:
+        a, d = self._arrays, self.d_head
+        n_vector, n_query, n_bias = len(a["mean"]), len(a["query.0.bias"]), len(a["bias.0.bias"])
+        expected = {
+            "deviation": (n_vector,),
+            "query.0.weight": (n_query, n_vector), "query.2.weight": (d, n_query),
+            "query.2.bias": (d,), "bias.0.weight": (n_bias, n_vector),
+            "bias.2.weight": (1, n_bias), "bias.2.bias": (1,),
+            "queries": (len(self.vocabulary), d), "biases": (len(self.vocabulary),),
+            "reference_keys": (*a["reference_values"].shape[:2], d),
+        }  # fmt: skip
+        wrong = [name for name, shape in expected.items() if a[name].shape != shape]
+        if wrong or not len(a["reference_keys"]) or not self.vocabulary:
+            raise BundleError(
+                f"head file: {', '.join(wrong) or 'nothing in it'}: not the sizes that belong "
+                "together; export the bundle again"
+            )
+
+
+def logits(
+    keys: NDArray[np.float32],
+    values: NDArray[np.float32],
+    queries: NDArray[np.float32],
+    biases: NDArray[np.float32],
+) -> NDArray[np.float32]:
+    """Return the logits (..., n) of windows' keys and values (..., n_query, d_head).
+
+    The attended value's product with the query is the attention's mean of each value's own.
+    """
+    scores = keys @ queries.T
+    weights = np.exp(scores - scores.max(axis=-2, keepdims=True))
+    products = values @ queries.T
+    attended = (weights * products).sum(axis=-2) / weights.sum(axis=-2)
+    return np.asarray(attended + biases, np.float32)
+
+
+def _rows(questions: Questions, rows: Sequence[int]) -> Questions:
+    return Questions(*(array[rows] for array in _arrays_of(questions)))
+
+
+def _joined(first: Questions, second: Questions) -> Questions:
+    pairs = zip(_arrays_of(first), _arrays_of(second), strict=True)
+    return Questions(*(np.concatenate(pair) for pair in pairs))
+
+
+def _arrays_of(questions: Questions) -> tuple[NDArray[np.float32], ...]:
+    return (
+        questions.queries,
+        questions.biases,
+        questions.usual,
+        questions.deviation,
+        questions.similarity,
+    )
+
+
+def _gelu(x: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(0.5 * x * (1 + _erf(x / math.sqrt(2))), np.float32)
+
+
+def _read_arrays(contents: bytes) -> dict[str, NDArray[np.float32]]:
+    """Return the arrays of a head file as float32; nothing of it is trusted."""
+    try:
+        with zipfile.ZipFile(BytesIO(contents)) as archive:
+            n_bytes = sum(entry.file_size for entry in archive.infolist())
+        if n_bytes > _MAX_BYTES:
+            raise ValueError(f"{n_bytes} bytes in it, expected at most {_MAX_BYTES}")
+        with np.load(BytesIO(contents), allow_pickle=False) as loaded:
+            arrays = {name: _checked(loaded[name], n) for name, n in _ARRAYS.items()}
+    except (ValueError, KeyError, OSError, EOFError, MemoryError, zipfile.BadZipFile) as err:
+        raise BundleError(f"head file: cannot be read ({one_line(err)})") from err
+    return arrays
+
+
+def _checked(array: NDArray[Any], n_dimensions: int) -> NDArray[np.float32]:
+    if array.dtype not in (np.float16, np.float32) or array.ndim != n_dimensions:
+        raise ValueError(f"an array of {array.dtype} and {array.ndim} dimensions")
+    if not np.isfinite(array).all():
+        raise ValueError("a weight is not finite")
+    return array.astype(np.float32)
