@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from listen_edge import __version__
 from listen_edge.audio import read_audio
 from listen_edge.bundle.calibration import Calibration, fit_calibration
 from listen_edge.bundle.hashes import sha256_of
+from listen_edge.bundle.head import HeadManifest
 from listen_edge.bundle.manifest import SCHEMA, Gguf
 from listen_edge.bundle.opening import open_bundle, read_manifest
 from listen_edge.bundle.writing import describe_file, write_manifest, written_folder
@@ -28,23 +28,29 @@ from listen_edge.evaluation.esc50 import (
     evaluate_esc50,
     margins_of_clips,
 )
-from listen_edge.export.encoder import export_encoder, trace_encoder, write_encoder
-from listen_edge.export.parity import Rung, check_parity, parity_json, parity_ladder
+from listen_edge.export.graphs import encoder_file, write_encoders
+from listen_edge.export.head import (
+    HEAD_FILE,
+    calibrated,
+    fit_fusion,
+    head_manifest,
+    hear_held_out,
+    support,
+    write_head,
+)
+from listen_edge.export.parity import parity_json
 from listen_edge.export.presets import DEFAULT_PRESET, PRESETS
+from listen_edge.export.runs import HeadRun, TrainedParts, head_run_beside, trained_parts
 from listen_edge.log_mel import SAMPLE_RATE
-from listen_edge.prompt import Prompt
+from listen_edge.runtime.encoder_session import EncoderSession
 from listen_edge.runtime.engine import Engine
 from listen_edge.runtime.llama.gguf_file import Vocabulary
 from listen_edge.runtime.llama.requantize import runnable_gguf
 from listen_edge.runtime.thresholds import Thresholds
-from listen_edge.train.adapter import Adapter
-from listen_edge.train.backbones import WhisperTaps, load_whisper_encoder
-from listen_edge.train.checkpoint import CONFIG_FILE, TRAINED_FILE, load_adapter
 
 logger = logging.getLogger(__name__)
 
 EXPECTED = "expected.json"
-_PARITY_CLIPS = 48
 _CALIBRATION_ABSENT = 4  # absent questions per clip
 
 
@@ -66,6 +72,8 @@ class BundleConfig:
         presets: of the encoder graphs, one for each backend at most, see PRESETS.
         examples: recordings to put into the bundle.
         example_questions: asked of every example for `bundle verify --run`.
+        head: run of train-head whose question head goes in beside the run's adapter; None: the LLM
+            alone answers.
         about: names, sources and licences of the parts, for people.
         documents: texts to put beside the manifest, e.g. who recorded what was trained on.
     """
@@ -84,6 +92,7 @@ class BundleConfig:
     examples: tuple[Path, ...] = ()
     example_questions: tuple[str, ...] = ()
     documents: tuple[Path, ...] = ()
+    head: Path | None = None
     about: dict[str, Any] = field(default_factory=dict)
     n_threads: int = 2
 
@@ -98,22 +107,6 @@ class BundleConfig:
             raise BundleError(f"presets {', '.join(self.presets)}: two are for the same backend")
 
 
-@dataclass(frozen=True)
-class TrainedParts:
-    """What a training run left: its config, the frozen encoder and the trained adapter.
-
-    Attributes:
-        trained: labels of the recordings trained on, and every concept asked about.
-    """
-
-    run: dict[str, Any]
-    trained: dict[str, Any]
-    prompt: Prompt
-    taps: WhisperTaps
-    adapter: Adapter
-    n_samples: int
-
-
 def export_bundle(run_dir: Path, target: Path, config: BundleConfig) -> None:
     """Write the bundle of a training run; nothing half-written is left behind.
 
@@ -122,16 +115,33 @@ def export_bundle(run_dir: Path, target: Path, config: BundleConfig) -> None:
         BundleError: damaged inputs, or the target cannot be written.
     """
     parts = trained_parts(run_dir)
+    run = None if config.head is None else head_run_beside(parts, config.head)
     clips = clips_of_folds(config.esc50, [config.held_out])
     gguf = _gguf(config)
     with written_folder(target) as folder:
-        rungs = _write_encoders(folder, parts, config, gguf, clips)
+        rungs = write_encoders(
+            folder,
+            parts,
+            run,
+            config.presets,
+            runnable_gguf(config.gguf, gguf, config.n_threads),
+            clips,
+            n_threads=config.n_threads,
+        )
         raw = _raw_manifest(parts, config, gguf)
         raw["parity"] = parity_json(rungs)
         raw["files"] = _copy_files(folder, config)
+        if run is not None:
+            raw["head"] = _write_head(folder, run, parts, config).to_json()
+            raw["files"].append(describe_file(folder, HEAD_FILE, "head"))
+            raw["trained_concepts"] = sorted({*raw["trained_concepts"], *run.trained.texts})
+            raw["trained_labels"] = sorted({*raw["trained_labels"], *run.trained.texts})
         write_manifest(folder, raw)
         logger.info("calibrating")
-        raw["calibration"] = _calibration(folder, config, clips).to_json()
+        if run is None:
+            raw["calibration"] = _calibration(folder, config, clips).to_json()
+        else:
+            raw |= _fused(folder, run, config)
         write_manifest(folder, raw)
         if config.reported is not None:
             clips = clips_of_folds(config.esc50, [config.reported])
@@ -143,36 +153,34 @@ def export_bundle(run_dir: Path, target: Path, config: BundleConfig) -> None:
         write_manifest(folder, raw)
 
 
-def _write_encoders(
-    folder: Path,
-    parts: TrainedParts,
-    config: BundleConfig,
-    gguf: Gguf,
-    clips: Sequence[Esc50Clip],
-) -> list[Rung]:
-    """Write the presets' graphs and return the parity ladder, whose gates have passed."""
-    logger.info("exporting the encoder")
-    shipped = {name: folder / encoder_file(name) for name in config.presets}
-    with tempfile.TemporaryDirectory() as scratch:
-        graphs = {"fp32": Path(scratch) / "encoder.onnx"} | shipped
-        traced = trace_encoder(parts.taps, parts.adapter, parts.n_samples)
-        for name, path in graphs.items():
-            write_encoder(traced, path, name)
-        logger.info("climbing the parity ladder")
-        rungs = parity_ladder(
-            parts.taps,
-            parts.adapter,
-            graphs,
-            runnable_gguf(config.gguf, gguf, config.n_threads),
-            parts.prompt,
-            clips[:: max(1, len(clips) // _PARITY_CLIPS)],
-            n_samples=parts.n_samples,
-            n_threads=config.n_threads,
-        )
-    for rung in rungs:
-        logger.info("%s", rung)
-    check_parity(rungs)
-    return rungs
+def _write_head(
+    folder: Path, run: HeadRun, parts: TrainedParts, config: BundleConfig
+) -> HeadManifest:
+    logger.info("writing the head")
+    preset = next((name for name in config.presets if "cpu" in PRESETS[name].backends), "")
+    graph = folder / encoder_file(preset or config.presets[0])
+    session = EncoderSession(
+        graph.read_bytes(), parts.n_samples, backend="cpu", n_threads=config.n_threads
+    )
+    write_head(folder / HEAD_FILE, run, session.encode)
+    return head_manifest(run, parts.trained["concepts"])
+
+
+def _fused(folder: Path, run: HeadRun, config: BundleConfig) -> dict[str, Any]:
+    """Return calibration and head of the manifest, fitted on the head's held-out recordings."""
+    opened = open_bundle(str(folder))
+    assert opened.manifest.head is not None
+    with Engine(opened, backend="cpu", n_threads=config.n_threads, llm="always") as engine:
+        heard = hear_held_out(run, engine.read)
+    fusion = fit_fusion(heard)
+    supported = support(heard)
+    rows = tuple((name, *counts) for name, counts in supported.items())
+    calibration = Calibration(
+        concepts=calibrated(supported),
+        fitted_on=f"held out of the head's training: {', '.join(run.config.held_out)}",
+    )
+    head = replace(opened.manifest.head, fusion=fusion, support=rows)
+    return {"calibration": calibration.to_json(), "head": head.to_json()}
 
 
 def _copy_files(folder: Path, config: BundleConfig) -> list[dict[str, Any]]:
@@ -260,38 +268,6 @@ def _evaluate(
     with Engine(open_bundle(str(folder)), backend="cpu", n_threads=config.n_threads) as engine:
         reports = [evaluate_esc50(engine, clips, absent=kind) for kind in ABSENT_KINDS]
     return [{"protocol": "listen-edge eval esc50", **asdict(report)} for report in reports]
-
-
-def trained_parts(run_dir: Path) -> TrainedParts:
-    """Read a finished training run.
-
-    Raises:
-        BundleError: the folder holds none, or parts of it are missing.
-    """
-    path = run_dir / CONFIG_FILE
-    try:
-        run = json.loads(path.read_text())
-        return TrainedParts(
-            run=run,
-            trained=json.loads((run_dir / TRAINED_FILE).read_text()),
-            prompt=Prompt.from_json(run["prompt"]),
-            taps=WhisperTaps(load_whisper_encoder(run["whisper"]), run["taps"], run["frame_pool"]),
-            adapter=load_adapter(run_dir),
-            n_samples=round(run["window_s"] * SAMPLE_RATE),
-        )
-    except (OSError, ValueError, KeyError, TypeError) as err:
-        raise BundleError(f"{path}: not a training run ({err}); run listen-edge train") from err
-
-
-def export_run_encoder(run_dir: Path, target: Path, preset: str) -> None:
-    """Write encoder and adapter of a training run as one graph; errors as for export_encoder."""
-    parts = trained_parts(run_dir)
-    export_encoder(parts.taps, parts.adapter, parts.n_samples, target, preset)
-
-
-def encoder_file(preset: str) -> str:
-    """Return the name of a preset's graph in a bundle."""
-    return f"encoder.{PRESETS[preset].precision}.onnx"
 
 
 def _calibration(folder: Path, config: BundleConfig, clips: Sequence[Esc50Clip]) -> Calibration:

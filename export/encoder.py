@@ -26,26 +26,41 @@ from listen_edge.export.presets import FUSED_OPSET, PRESETS
 from listen_edge.replacing import replacing
 from listen_edge.train.adapter import Adapter
 from listen_edge.train.backbones import WhisperTaps
+from listen_edge.train.ears import Ears
 
-INPUT, OUTPUT = "samples", "prefix_embeddings"
+INPUT, OUTPUTS = "samples", ("prefix_embeddings", "keys", "values")
 _FOLDED_BYTES = 1 << 28  # constants up to this size are folded
 _MAX_FILE_BYTES = (1 << 31) - (1 << 20)  # of a protobuf; larger weights lie beside the graph
 
 
 class EncoderGraph(nn.Module):
-    """samples (1, n_samples) -> prefix embeddings (1, n_query, n_embd), both float32."""
+    """samples (1, n_samples) -> prefix embeddings (1, n_query, n_embd), both float32.
 
-    def __init__(self, taps: WhisperTaps, adapter: Adapter) -> None:
+    With a question head's ears also the head's keys and values, (1, n_query, d_head) each. Both
+    adapters read the same taps.
+    """
+
+    def __init__(self, taps: WhisperTaps, adapter: Adapter, ears: Ears | None = None) -> None:
         super().__init__()
-        self.taps, self.adapter = taps, adapter
+        self.taps, self.adapter, self.ears = taps, adapter, ears
 
-    def forward(self, samples: Tensor) -> Tensor:
-        prefix_embeddings: Tensor = self.adapter(self.taps(samples))
-        return prefix_embeddings
+    def forward(self, samples: Tensor) -> Tensor | tuple[Tensor, Tensor, Tensor]:
+        taps = self.taps(samples)
+        prefix_embeddings: Tensor = self.adapter(taps)
+        if self.ears is None:
+            return prefix_embeddings
+        head = self.ears.head
+        normed = head.norm(self.ears.adapter(taps))
+        return prefix_embeddings, head.key(normed), head.value(normed)
 
 
 def export_encoder(
-    taps: WhisperTaps, adapter: Adapter, n_samples: int, path: Path, preset: str = "fp32"
+    taps: WhisperTaps,
+    adapter: Adapter,
+    n_samples: int,
+    path: Path,
+    preset: str = "fp32",
+    ears: Ears | None = None,
 ) -> None:
     """Write the graph for windows of n_samples as the preset wants it.
 
@@ -55,10 +70,12 @@ def export_encoder(
         ListenEdgeError: the file cannot be written; nothing half-written is left.
     """
     _check_preset(preset)
-    write_encoder(trace_encoder(taps, adapter, n_samples), path, preset)
+    write_encoder(trace_encoder(taps, adapter, n_samples, ears), path, preset)
 
 
-def trace_encoder(taps: WhisperTaps, adapter: Adapter, n_samples: int) -> ir.Model:
+def trace_encoder(
+    taps: WhisperTaps, adapter: Adapter, n_samples: int, ears: Ears | None = None
+) -> ir.Model:
     """Return the graph for windows of n_samples that every preset's is made of.
 
     Float32, with attention as onnxruntime's own operator and GELU as one.
@@ -77,10 +94,10 @@ def trace_encoder(taps: WhisperTaps, adapter: Adapter, n_samples: int) -> ir.Mod
     ):
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
-            EncoderGraph(taps, adapter).eval(),
+            EncoderGraph(taps, adapter, ears).eval(),
             (torch.zeros(1, n_samples),),
             input_names=[INPUT],
-            output_names=[OUTPUT],
+            output_names=OUTPUTS[: 1 if ears is None else 3],
             opset_version=FUSED_OPSET,
             dynamo=True,
             verbose=False,

@@ -32,7 +32,7 @@ def use_plain_operators(model: ir.Model, opset: int) -> None:
 def compute_in_half(model: ir.Model) -> None:
     """Compute in float16 all but the spectrogram, whose range is wider, norms and softmax.
 
-    In place; samples and prefix embeddings stay float32.
+    In place; samples and outputs stay float32.
     """
     graph = model.graph
     spectrogram = set(itertools.takewhile(lambda node: not _reads_first_weight(node), graph))
@@ -48,12 +48,12 @@ def compute_in_half(model: ir.Model) -> None:
         for value in node.outputs:
             if value.dtype == _other(wanted):
                 value.dtype = wanted
-    (half,) = graph.outputs
-    name, half.name = half.name, f"{half.name}_half"
-    cast = _cast(half, ir.DataType.FLOAT)
-    cast.outputs[0].name = name
-    graph.append(cast)
-    graph.outputs[0] = cast.outputs[0]
+    for index, half in enumerate(list(graph.outputs)):
+        name, half.name = half.name, f"{half.name}_half"
+        cast = _cast(half, ir.DataType.FLOAT)
+        cast.outputs[0].name = name
+        graph.append(cast)
+        graph.outputs[index] = cast.outputs[0]
     RemoveUnusedNodesPass()(model)  # the weights in float32
 
 

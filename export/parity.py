@@ -23,10 +23,12 @@ from listen_edge.evaluation.esc50 import Esc50Clip, draw_absent
 from listen_edge.evaluation.metrics import auroc, expected_calibration_error
 from listen_edge.prompt import Prompt
 from listen_edge.runtime.encoder_session import EncoderSession
+from listen_edge.runtime.head import logits
 from listen_edge.runtime.llama.gguf_file import Vocabulary
 from listen_edge.runtime.llama.session import LlamaSession
 from listen_edge.train.adapter import Adapter
 from listen_edge.train.backbones import WhisperTaps, load_llama
+from listen_edge.train.ears import Trained
 from listen_edge.train.packing import AudioLlama
 
 _N_ABSENT = 3
@@ -95,10 +97,7 @@ def parity_ladder(
         clips: real clips, of a fold the adapter has not seen.
     """
     torch.set_num_threads(n_threads)
-    labels = [
-        [clip.label, *absent]
-        for clip, absent in zip(clips, draw_absent(clips, "random", _N_ABSENT, seed=0), strict=True)
-    ]
+    labels = _asked(clips)
     windows = [read_window(clip.path, n_samples) for clip in clips]
 
     def torch_embed(window: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -121,6 +120,50 @@ def parity_ladder(
         ladder.append((f"encoder {name}, LLM gguf", climb(embed, llama.margins)))
     llama.close()
     return [compare(name, margins, ladder[0][1], clips) for name, margins in ladder]
+
+
+def head_ladder(
+    taps: WhisperTaps,
+    trained: Trained,
+    graphs: dict[str, Path],
+    clips: Sequence[Esc50Clip],
+    *,
+    n_samples: int,
+    n_threads: int,
+) -> list[Rung]:
+    """Climb from the torch head to the shipped graphs' keys and values; arguments as above.
+
+    Args:
+        trained: the head, whose vocabulary holds the clips' labels.
+    """
+    torch.set_num_threads(n_threads)
+    labels, ears = _asked(clips), trained.ears
+    windows = [read_window(clip.path, n_samples) for clip in clips]
+    places = {text: k for k, text in enumerate(trained.texts)}
+    asked = [[places[label] for label in row] for row in labels]
+    with torch.inference_mode():
+        queries, biases = ears.head.questions(trained.vectors)
+        torch_logits = [
+            ears.head.answers(ears.adapter(taps(torch.from_numpy(w)[None])), queries, biases)[0]
+            for w in windows
+        ]
+    ladder = [("head torch", [row[k].numpy() for row, k in zip(torch_logits, asked, strict=True)])]
+    for name, path in graphs.items():
+        session = EncoderSession(path.read_bytes(), n_samples, backend="cpu", n_threads=n_threads)
+        found = []
+        for window, rows in zip(windows, asked, strict=True):
+            encoded = session.encode(window)
+            assert encoded.keys is not None and encoded.values is not None
+            constants = queries[rows].numpy(), biases[rows].numpy()
+            found.append(logits(encoded.keys, encoded.values, *constants))
+        ladder.append((f"head onnx {name}", found))
+    return [compare(name, found, ladder[0][1], clips) for name, found in ladder]
+
+
+def _asked(clips: Sequence[Esc50Clip]) -> list[list[str]]:
+    """Return what is asked of each clip: its own sound first, then absent ones."""
+    drawn = draw_absent(clips, "random", _N_ABSENT, seed=0)
+    return [[clip.label, *absent] for clip, absent in zip(clips, drawn, strict=True)]
 
 
 def check_parity(rungs: Sequence[Rung], gate: Gate = Gate()) -> None:

@@ -20,10 +20,10 @@ from onnxruntime.quantization import (
 
 from listen_edge.audio import read_window
 from listen_edge.evaluation.esc50 import Esc50Clip, draw_absent
-from listen_edge.export.build import TrainedParts, trained_parts
 from listen_edge.export.encoder import INPUT, trace_encoder, write_encoder
 from listen_edge.export.parity import compare
 from listen_edge.export.presets import DEFAULT_PRESET, PRESETS
+from listen_edge.export.runs import TrainedParts, trained_parts
 from listen_edge.runtime.llama.requantize import write_answering
 from listen_edge.runtime.measure.pairs import Pair, PairFigures, measure_pair
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from listen_edge.audio import at_16_khz, level_dbfs
 from listen_edge.audio.audibility import NARROW_RATE, audibility, audible
 from listen_edge.audio.channels import separate
+from listen_edge.bundle.head import Reading
 from listen_edge.bundle.opening import Bundle, open_bundle
 from listen_edge.errors import BundleError
 from listen_edge.lines.answer import Answer, Reason
@@ -169,6 +170,10 @@ class Engine:
             source=source,
             level=level,
         )
+
+    def read(self, window: NDArray[np.float32], concepts: Sequence[str]) -> dict[str, Reading]:
+        """Return what the readers find of concepts in at most a window of samples at 16 kHz."""
+        return self._readers.read([window], concepts).readings
 
     def embed(self, window: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the prefix embeddings (n_query, n_embd) of at most a window of samples."""

@@ -17,9 +17,10 @@ import torch
 from listen_edge.bundle.opening import open_bundle
 from listen_edge.errors import BundleError, ListenEdgeError, ParityError
 from listen_edge.evaluation.esc50 import clips_of_folds
-from listen_edge.export import build
-from listen_edge.export.build import BundleConfig, export_bundle, export_run_encoder
+from listen_edge.export import build, graphs
+from listen_edge.export.build import BundleConfig, export_bundle
 from listen_edge.export.encoder import EncoderGraph, export_encoder
+from listen_edge.export.graphs import export_run_encoder
 from listen_edge.export.parity import Gate, Rung, check_parity
 from listen_edge.export.precisions import STATIC, measure_precisions, table_lines
 from listen_edge.export.presets import PRESETS
@@ -123,7 +124,7 @@ def test_a_run_becomes_a_bundle_that_answers(
     run_dir: Path, bundle_config: BundleConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Random weights have no AUROC to lose: the ladder is climbed, the gate is tested above.
-    monkeypatch.setattr("listen_edge.export.build.check_parity", lambda rungs: None)
+    monkeypatch.setattr("listen_edge.export.graphs.check_parity", lambda rungs: None)
     both = replace(bundle_config, presets=("x86-avx2", "jetson-fp16"))
     export_bundle(run_dir, tmp_path / "first", both)
     bundle = open_bundle(str(tmp_path / "first"))
@@ -158,9 +159,14 @@ def test_the_network_is_traced_once_and_fp32_written_once(
         calls.append(" ".join([function.__name__, *(a for a in arguments if isinstance(a, str))]))
         return function(*arguments)
 
-    for function in (build.trace_encoder, build.write_encoder, build.sha256_of):
-        monkeypatch.setattr(build, function.__name__, functools.partial(count, function))
-    monkeypatch.setattr(build, "check_parity", lambda rungs: None)
+    counted = (
+        (graphs, graphs.trace_encoder),
+        (graphs, graphs.write_encoder),
+        (build, build.sha256_of),
+    )
+    for module, function in counted:
+        monkeypatch.setattr(module, function.__name__, functools.partial(count, function))
+    monkeypatch.setattr(graphs, "check_parity", lambda rungs: None)
     for presets, written in (
         (("x86-avx2", "jetson-fp16"), ["fp32", "x86-avx2", "jetson-fp16"]),
         (("fp32",), ["fp32"]),
@@ -179,7 +185,7 @@ def test_a_failing_gate_writes_nothing(
     def fail(rungs: object) -> None:
         raise ParityError("the exported answers differ")
 
-    monkeypatch.setattr("listen_edge.export.build.check_parity", fail)
+    monkeypatch.setattr("listen_edge.export.graphs.check_parity", fail)
     with pytest.raises(ParityError):
         export_bundle(run_dir, tmp_path / "bundle", bundle_config)
     assert list(tmp_path.iterdir()) == []

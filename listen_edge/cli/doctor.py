@@ -29,6 +29,7 @@ def doctor(
     bundle: str,
     backend: str,
     threads: int | None,
+    llm: str,
     questions: tuple[str, ...],
     as_json: bool,
 ) -> int:
@@ -37,7 +38,12 @@ def doctor(
 
     checks = []
     for check in examine(
-        device=device, bundle=bundle, backend=backend, n_threads=threads, questions=questions
+        device=device,
+        bundle=bundle,
+        backend=backend,
+        n_threads=threads,
+        llm=llm,
+        questions=questions,
     ):
         checks.append(check)
         if not as_json:

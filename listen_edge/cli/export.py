@@ -23,7 +23,7 @@ def export_group() -> None:
 @click.option("--preset", type=_DEVICES, default=_DEVICES.choices[0], show_default=True)
 def export_encoder(run: Path, out: Path, preset: str) -> None:
     """Write encoder and adapter of the training run RUN as one ONNX graph for a device."""
-    from listen_edge.export.build import export_run_encoder
+    from listen_edge.export.graphs import export_run_encoder
 
     export_run_encoder(run, out, preset)
     click.echo(f"{out}: {out.stat().st_size} bytes")
@@ -69,6 +69,7 @@ def export_llm(source: Path, out: Path, quantization: str, importance: bool, thr
 @click.option(
     "--report-fold", "reported", type=click.IntRange(1, 5), help="Another one, for the figures."
 )
+@click.option("--head", type=PATH, help="Run of train-head whose question head goes in too.")
 @click.option("--calibration", type=PATH, help="Bundle to take it from.  [default: fit it]")
 @click.option("--example", "examples", multiple=True, type=PATH, help="Recording; repeatable.")
 @click.option("--example-question", "example_questions", multiple=True)

@@ -34,6 +34,7 @@ def listen_in_turn(
     bundle: str,
     backend: str,
     threads: int | None,
+    llm: str,
     **options: Any,
 ) -> int:
     """Listen to each source in turn and print what is heard; return the exit code."""
@@ -47,7 +48,7 @@ def listen_in_turn(
             sources = [_opened(opener) for opener in openers]
             if len(sources) == 1 and isinstance(sources[0], AudioError):
                 raise sources[0]  # before anything is loaded
-            with load_engine(bundle, backend, threads) as engine:
+            with load_engine(bundle, backend, threads, llm) as engine:
                 config = with_tuned_thresholds(config, options["thresholds_path"], engine)
                 n_failed = 0
                 for source in sources:

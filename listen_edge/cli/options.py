@@ -94,6 +94,12 @@ engine_options = together(
         help="Compute backend; auto takes the fastest that is available.",
     ),
     click.option(
+        "--llm",
+        type=click.Choice(["auto", "always", "never"]),
+        default="auto",
+        help="Ask the LLM where the head suspects a sound, about every window, or never.",
+    ),
+    click.option(
         "--threads", type=click.IntRange(1, 256), help="CPU threads.  [default: what it may use]"
     ),
 )
@@ -120,6 +126,7 @@ def load_engine(
     bundle: str,
     backend: str,
     threads: int | None,
+    llm: str = "auto",
     on: float | None = None,
     off: float | None = None,
 ) -> Engine:
@@ -131,7 +138,7 @@ def load_engine(
     if on is not None or off is not None:
         shipped = Thresholds(opened.manifest.on_threshold, opened.manifest.off_threshold)
         thresholds = chosen_thresholds(on, off, shipped)
-    return Engine(opened, backend=backend, n_threads=threads, thresholds=thresholds)
+    return Engine(opened, backend=backend, n_threads=threads, thresholds=thresholds, llm=llm)
 
 
 def json_object(option: str, text: str) -> dict[str, Any]:

@@ -75,6 +75,7 @@ def examine(
     bundle: str = "tiny",
     backend: str = "auto",
     n_threads: int | None = None,
+    llm: str = "auto",
     questions: Sequence[str] = (),
 ) -> Iterator[Check]:
     """Yield each check when it is done.
@@ -82,18 +83,23 @@ def examine(
     Args:
         device: as for MicrophoneSource.
         bundle: as for open_bundle.
-        backend, n_threads: as for Engine.
+        backend, n_threads, llm: as for Engine.
         questions: to time a window with; default: TYPICAL_QUESTIONS.
     """
     yield check_packages()
     yield check_ffmpeg()
     yield _attempt("audio devices", lambda: check_devices(device))
     yield _attempt("audio level", lambda: check_level(MicrophoneSource(device)))
-    yield from examine_engine(bundle, backend, n_threads, questions or TYPICAL_QUESTIONS)
+    yield from examine_engine(bundle, backend, n_threads, questions or TYPICAL_QUESTIONS, llm=llm)
 
 
 def examine_engine(
-    bundle: str, backend: str, n_threads: int | None, questions: Sequence[str]
+    bundle: str,
+    backend: str,
+    n_threads: int | None,
+    questions: Sequence[str],
+    *,
+    llm: str = "auto",
 ) -> Iterator[Check]:
     """Load an engine, once, and yield the checks about it; arguments as for examine."""
     available_mb = proc_mb("meminfo", "MemAvailable")
@@ -102,7 +108,9 @@ def examine_engine(
         try:
             from listen_edge.runtime.engine import load
 
-            engine = stack.enter_context(load(bundle, backend=backend, n_threads=n_threads))
+            engine = stack.enter_context(
+                load(bundle, backend=backend, n_threads=n_threads, llm=llm)
+            )
         except ListenEdgeError as err:
             failure = err
         refusal = failure if isinstance(failure, (BackendError, MissingExtraError)) else None

@@ -1,0 +1,205 @@
+"""A trained head -> a bundle's head file, and how it and the LLM's margin make one presence.
+
+The file holds the question's half of the head, the vocabulary's queries and reference windows; the
+window's half is part of the encoder's graph (export/encoder.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from listen_edge.bundle.calibration import fit_logistic
+from listen_edge.bundle.head import Fusion, HeadManifest, Reading
+from listen_edge.concepts import names_of
+from listen_edge.evaluation.questions import Question
+from listen_edge.export.runs import HeadRun
+from listen_edge.log_mel import SAMPLE_RATE
+from listen_edge.ontology import Ontology
+from listen_edge.runtime.encoder_session import Encoded
+from listen_edge.train.excerpts import Excerpt
+from listen_edge.train.head_config import HeadConfig
+from listen_edge.train.head_figures import questions_of
+from listen_edge.train.head_material import HeldOut, read_head_material
+from listen_edge.train.targets import class_texts
+
+HEAD_FILE = "head.npz"
+ASKED_FROM = 0.05  # presence by the head from which the LLM is asked
+FAMILIAR_FROM = 0.0
+_N_REFERENCE = 256  # windows that tell a question's usual logit
+_N_SOURCES = 3  # that a concept must be supported by to be calibrated
+_MAX_BELOW = 12  # classes below one that `hear` still tells
+
+# Readings of some concepts in a window of samples, see Readers.read.
+ReadWindow = Callable[[NDArray[np.float32], Sequence[str]], dict[str, Reading]]
+
+
+@dataclass(frozen=True)
+class Heard:
+    """Questions about held-out recordings and what was read of each, one entry a question.
+
+    Attributes:
+        splits: each question's fold or source.
+    """
+
+    questions: list[Question]
+    readings: list[Reading]
+    splits: list[str]
+
+
+def write_head(path: Path, run: HeadRun, encode: Callable[[NDArray[np.float32]], Encoded]) -> None:
+    """Write the head file.
+
+    Args:
+        encode: the shipped graph, whose keys and values of reference windows go into the file.
+
+    Raises:
+        AudioError: a recording of the run is not there any more.
+    """
+    head, trained = run.trained.ears.head, run.trained
+    with torch.inference_mode():
+        queries, biases = head.questions(trained.vectors)
+    windows = [encode(excerpt) for excerpt in _reference_windows(run.config)]
+    weights = {
+        name: tensor.numpy()
+        for name, tensor in head.state_dict().items()
+        if name.startswith(("query.", "bias.", "mean", "deviation"))
+    }
+    half = {
+        **{name: array for name, array in weights.items() if array.ndim == 2},
+        "reference_keys": np.stack([w.keys for w in windows if w.keys is not None]),
+        "reference_values": np.stack([w.values for w in windows if w.values is not None]),
+    }
+    arrays = {
+        **weights,
+        **{name: array.astype(np.float16) for name, array in half.items()},
+        "queries": queries.numpy(),
+        "biases": biases.numpy(),
+    }
+    with path.open("wb") as file:
+        np.savez(file, **arrays)
+
+
+def head_manifest(run: HeadRun, asked: Sequence[str]) -> HeadManifest:
+    """Return the manifest's part, not calibrated yet.
+
+    Args:
+        asked: concepts that the LLM's adapter was trained on.
+    """
+    fusion = Fusion((1.0, 0.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0, 0.0, 0.0), ASKED_FROM)
+    texts = run.trained.texts
+    return HeadManifest(
+        HEAD_FILE, tuple(texts), shown(run), tuple(asked), fusion, FAMILIAR_FROM, ()
+    )
+
+
+def shown(run: HeadRun) -> tuple[str, ...]:
+    """Return what `hear` tells: the vocabulary's classes but the most general, one name each."""
+    ontology, known = Ontology.read(Path(run.config.ontology)), {*run.trained.texts}
+    names = []
+    for one in ontology.classes.values():
+        text = class_texts(one)[0]
+        if text in known and text not in names and len(ontology.hyponyms(one.name)) <= _MAX_BELOW:
+            names.append(text)
+    return tuple(sorted(names))
+
+
+def hear_held_out(run: HeadRun, read: ReadWindow) -> Heard:
+    """Return what the bundle reads of the run's held-out recordings, their highest windows."""
+    heard = Heard([], [], [])
+    for group in read_head_material(run.config).held_out:
+        if group.name.startswith("held out"):
+            _hear_group(group, run, read, heard)
+    return heard
+
+
+def fit_fusion(heard: Heard) -> Fusion:
+    """Return the weights of the highest likelihood: the domain weighs as much as other sources.
+
+    Those with the LLM's margin are fitted on the sources alone: its adapter may have been trained
+    on the folds.
+    """
+    truth = np.array([question.is_present for question in heard.questions])
+    columns = np.array([[r.logit, r.usual, r.deviation] for r in heard.readings])
+    alone = fit_logistic([*columns.T], truth, _weights(heard.splits, truth))
+    chosen = [
+        k
+        for k, reading in enumerate(heard.readings)
+        if reading.margin is not None and not heard.splits[k].startswith("fold")
+    ]
+    margins = np.array([[r.margin, r.prior] for r in (heard.readings[k] for k in chosen)])
+    groups = [heard.splits[k] for k in chosen]
+    both = fit_logistic(
+        [*columns[chosen].T, *margins.T], truth[chosen], _weights(groups, truth[chosen])
+    )
+    return Fusion(
+        (alone[0], alone[1], alone[2], alone[3]),
+        (both[0], both[1], both[2], both[3], both[4], both[5]),
+        ASKED_FROM,
+    )
+
+
+def support(heard: Heard) -> dict[str, tuple[int, int]]:
+    """Return how many held-out recordings of each concept there are, and of how many sources.
+
+    Each recording of ESC-50 is of its own author or day: its source is the clip that it was cut
+    from.
+    """
+    found: dict[str, list[tuple[Path, str]]] = {}
+    for question, group in zip(heard.questions, heard.splits, strict=True):
+        if question.is_present:
+            source = question.audio.name.split("-")[1] if group.startswith("fold") else group
+            for name in names_of(question.concept):
+                found.setdefault(name, []).append((question.audio, source))
+    return {
+        name: (len({path for path, _ in rows}), len({source for _, source in rows}))
+        for name, rows in sorted(found.items())
+    }
+
+
+def calibrated(supported: dict[str, tuple[int, int]]) -> tuple[str, ...]:
+    """Return the concepts whose support is enough to call their presence a probability."""
+    return tuple(name for name, (_, n_sources) in supported.items() if n_sources >= _N_SOURCES)
+
+
+def _hear_group(group: HeldOut, run: HeadRun, read: ReadWindow, heard: Heard) -> None:
+    questions = questions_of(group, run.trained.texts)
+    by_path: dict[Path, list[Question]] = {}
+    for question in questions:
+        by_path.setdefault(question.audio, []).append(question)
+    rows = {row.path: k for k, row in enumerate(group.rows)}
+    n_samples = round(run.config.window_s * SAMPLE_RATE)
+    for path, asked in by_path.items():
+        concepts = [question.concept for question in asked]
+        owned = [w for w, k in zip(group.windows, group.owners, strict=True) if k == rows[path]]
+        windows = [read(window.samples(n_samples), concepts) for window in owned]
+        split = group.rows[rows[path]].split
+        for question in asked:
+            found = [window[question.concept] for window in windows]
+            heard.questions.append(question)
+            heard.readings.append(max(found, key=lambda r: (r.logit or 0.0) + (r.margin or 0.0)))
+            heard.splits.append(split)
+
+
+def _reference_windows(config: HeadConfig) -> list[NDArray[np.float32]]:
+    """Return excerpts that were trained on, of all data sets."""
+    scenes = [s for s in read_head_material(config).scenes if isinstance(s, Excerpt)]
+    spread = np.linspace(0, len(scenes) - 1, min(len(scenes), _N_REFERENCE)).astype(int)
+    n_samples = round(config.window_s * SAMPLE_RATE)
+    return [scenes[k].samples(n_samples) for k in spread.tolist()]
+
+
+def _weights(groups: Sequence[str], truth: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return weights that sum to one: folds as much as sources, in each present and absent."""
+    weights = np.zeros(len(truth))
+    is_fold = np.array([group.startswith("fold") for group in groups])
+    for inside in (is_fold, ~is_fold):
+        for is_present in (True, False):
+            chosen = inside & (truth == is_present)
+            weights[chosen] = 1 / max(1, chosen.sum())
+    return weights / weights.sum()

@@ -1,0 +1,98 @@
+"""Finished training runs, as an export reads them: an LLM's adapter, and a head beside it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from listen_edge.errors import BundleError
+from listen_edge.log_mel import SAMPLE_RATE
+from listen_edge.prompt import Prompt
+from listen_edge.train.adapter import Adapter
+from listen_edge.train.backbones import WhisperTaps, load_whisper_encoder
+from listen_edge.train.checkpoint import CONFIG_FILE, TRAINED_FILE, load_adapter
+from listen_edge.train.ears import Trained, load_ears
+from listen_edge.train.head_config import HeadConfig
+
+
+@dataclass(frozen=True)
+class TrainedParts:
+    """What a training run left: its config, the frozen encoder and the trained adapter.
+
+    Attributes:
+        trained: labels of the recordings trained on, and every concept asked about.
+    """
+
+    run: dict[str, Any]
+    trained: dict[str, Any]
+    prompt: Prompt
+    taps: WhisperTaps
+    adapter: Adapter
+    n_samples: int
+
+
+@dataclass(frozen=True)
+class HeadRun:
+    """What a run of train-head left."""
+
+    config: HeadConfig
+    trained: Trained
+
+
+def trained_parts(run_dir: Path) -> TrainedParts:
+    """Read a finished training run.
+
+    Raises:
+        BundleError: the folder holds none, or parts of it are missing.
+    """
+    path = run_dir / CONFIG_FILE
+    try:
+        run = json.loads(path.read_text())
+        return TrainedParts(
+            run=run,
+            trained=json.loads((run_dir / TRAINED_FILE).read_text()),
+            prompt=Prompt.from_json(run["prompt"]),
+            taps=WhisperTaps(load_whisper_encoder(run["whisper"]), run["taps"], run["frame_pool"]),
+            adapter=load_adapter(run_dir),
+            n_samples=round(run["window_s"] * SAMPLE_RATE),
+        )
+    except (OSError, ValueError, KeyError, TypeError) as err:
+        raise BundleError(f"{path}: not a training run ({err}); run listen-edge train") from err
+
+
+def read_head_run(folder: Path) -> HeadRun:
+    """Return a run of train-head.
+
+    Raises:
+        BundleError: the folder holds none.
+    """
+    path = folder / CONFIG_FILE
+    try:
+        fields = json.loads(path.read_text())
+        fields.pop("prompt", None)
+        config = HeadConfig(
+            **{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
+        )
+    except (OSError, ValueError, TypeError) as err:
+        raise BundleError(f"{path}: not a run of train-head ({err})") from err
+    return HeadRun(config, load_ears(folder))
+
+
+def head_run_beside(parts: TrainedParts, folder: Path) -> HeadRun:
+    """Return a run of train-head, which must read the same taps as the LLM's adapter.
+
+    Raises:
+        BundleError: it does not, or there is none.
+    """
+    run = read_head_run(folder)
+    ours = parts.run["taps"], parts.run["frame_pool"], parts.run["window_s"]
+    theirs = [*run.config.taps], run.config.frame_pool, run.config.window_s
+    n_query = parts.adapter.config.n_query
+    if (*ours, n_query) != (*theirs, run.config.n_query):
+        raise BundleError(
+            f"{folder}: taps, frame_pool, window_s and n_query {(*theirs, run.config.n_query)}, "
+            f"the LLM's adapter has {(*ours, n_query)}; train it with the same"
+        )
+    return run
