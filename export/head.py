@@ -127,16 +127,11 @@ def fit_fusion(heard: Heard) -> Fusion:
     truth = np.array([question.is_present for question in heard.questions])
     columns = np.array([[r.logit, r.usual, r.deviation] for r in heard.readings])
     alone = fit_logistic([*columns.T], truth, _weights(heard.splits, truth))
-    chosen = [
-        k
-        for k, reading in enumerate(heard.readings)
-        if reading.margin is not None and not heard.splits[k].startswith("fold")
-    ]
+    asked = [k for k, reading in enumerate(heard.readings) if reading.margin is not None]
+    chosen = [k for k in asked if not heard.splits[k].startswith("fold")] or asked
     margins = np.array([[r.margin, r.prior] for r in (heard.readings[k] for k in chosen)])
-    groups = [heard.splits[k] for k in chosen]
-    both = fit_logistic(
-        [*columns[chosen].T, *margins.T], truth[chosen], _weights(groups, truth[chosen])
-    )
+    weights = _weights([heard.splits[k] for k in chosen], truth[chosen])
+    both = fit_logistic([*columns[chosen].T, *margins.T], truth[chosen], weights)
     return Fusion(
         (alone[0], alone[1], alone[2], alone[3]),
         (both[0], both[1], both[2], both[3], both[4], both[5]),

@@ -240,6 +240,11 @@ class Engine:
                 f"{d_head}; export the bundle again"
             )
 
+    @property
+    def has_llm(self) -> bool:
+        """Whether the LLM is in memory; with a head it is loaded when it is first asked."""
+        return self._llm.is_loaded
+
     def close(self) -> None:
         """Free the LLM's memory; the engine cannot be used afterwards."""
         self._llm.free()

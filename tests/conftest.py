@@ -24,6 +24,8 @@ from listen_edge.bundle.opening import bundle_folder  # noqa: E402
 from listen_edge.prompt import Prompt  # noqa: E402
 from listen_edge.runtime.engine import Engine, load  # noqa: E402
 from listen_edge.train.config import TrainConfig  # noqa: E402
+from listen_edge.train.head_config import HeadConfig  # noqa: E402
+from tests.small_ontology import write_ontology  # noqa: E402
 
 CLASSES = ("hum", "beep", "hiss")
 # Byte-level BPE writes a space as U+0120 and a newline as U+010A.
@@ -140,6 +142,40 @@ def train_config(whisper_checkpoint: Path, llama_gguf: Path, esc50_folder: Path)
         batch=4,
         n_questions=2,
         checkpoint_every=5,
+        threads=1,
+    )
+
+
+@pytest.fixture(scope="session")
+def head_config(
+    tmp_path_factory: pytest.TempPathFactory,
+    whisper_checkpoint: Path,
+    llama_gguf: Path,
+    esc50_folder: Path,
+) -> HeadConfig:
+    """A head's run of a few steps on the made-up data set, with tags of two classes."""
+    folder = tmp_path_factory.mktemp("head")
+    lines = ["filename\tclass\tprobability"]
+    for fold in range(1, 6):
+        lines += [f"{fold}-0.wav\tTrain\t0.9", f"{fold}-1.wav\tPiano\t0.9"]
+    (folder / "tags.tsv").write_text("\n".join(lines) + "\n")
+    return HeadConfig(
+        whisper=str(whisper_checkpoint),
+        llm=str(llama_gguf),
+        data=(f"esc50:{esc50_folder}",),
+        ontology=str(write_ontology(folder / "ontology.json")),
+        tags=(str(folder / "tags.tsv"),),
+        taps=(1, 2),
+        n_query=4,
+        d_qformer=32,
+        d_head=16,
+        n_mixtures=8,
+        window_s=1.0,
+        steps=12,
+        batch=4,
+        warm_up=2,
+        checkpoint_every=5,
+        evaluate_every=10,
         threads=1,
     )
 

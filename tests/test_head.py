@@ -26,7 +26,6 @@ from listen_edge.train.head_loop import train_head
 from listen_edge.train.head_material import HeldOut, is_of
 from listen_edge.train.run_log import read_log
 from tests.conftest import CLASSES
-from tests.small_ontology import write_ontology
 
 SIZES = HeadSizes(n_embd=12, d_vector=24, d_head=8, d_query=16, d_bias=4, dropout=0.5)
 
@@ -96,37 +95,6 @@ def test_figures_are_of_each_recording_s_strongest_window() -> None:
     assert figures["held out folds: balanced"] == pytest.approx(0.95)
     assert figures["held out folds, trained: n"] == figures["held out folds, never: n"] == 40
     assert -5 < -figures["bias"] / figures["scale"] < -1
-
-
-@pytest.fixture
-def head_config(
-    tmp_path: Path, whisper_checkpoint: Path, llama_gguf: Path, esc50_folder: Path
-) -> HeadConfig:
-    """A run of a few steps on the made-up data set, with tags of two classes."""
-    tags = tmp_path / "tags.tsv"
-    lines = ["filename\tclass\tprobability"]
-    for fold in range(1, 6):
-        lines += [f"{fold}-0.wav\tTrain\t0.9", f"{fold}-1.wav\tPiano\t0.9"]
-    tags.write_text("\n".join(lines) + "\n")
-    return HeadConfig(
-        whisper=str(whisper_checkpoint),
-        llm=str(llama_gguf),
-        data=(f"esc50:{esc50_folder}",),
-        ontology=str(write_ontology(tmp_path / "ontology.json")),
-        tags=(str(tags),),
-        taps=(1, 2),
-        n_query=4,
-        d_qformer=32,
-        d_head=16,
-        n_mixtures=8,
-        window_s=1.0,
-        steps=12,
-        batch=4,
-        warm_up=2,
-        checkpoint_every=5,
-        evaluate_every=10,
-        threads=1,
-    )
 
 
 def test_a_killed_run_goes_on_to_the_same_ears(
