@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from listen_edge.bundle.calibration import fit_logistic
+from listen_edge.bundle.calibration import balanced_weights, fit_logistic
 from listen_edge.bundle.head import Fusion, HeadManifest, Reading
 from listen_edge.concepts import names_of
 from listen_edge.evaluation.questions import Question
@@ -126,11 +126,12 @@ def fit_fusion(heard: Heard) -> Fusion:
     """
     truth = np.array([question.is_present for question in heard.questions])
     columns = np.array([[r.logit, r.usual, r.deviation] for r in heard.readings])
-    alone = fit_logistic([*columns.T], truth, _weights(heard.splits, truth))
+    is_fold = np.array([split.startswith("fold") for split in heard.splits])
+    alone = fit_logistic([*columns.T], truth, balanced_weights(truth, is_fold))
     asked = [k for k, reading in enumerate(heard.readings) if reading.margin is not None]
-    chosen = [k for k in asked if not heard.splits[k].startswith("fold")] or asked
+    chosen = [k for k in asked if not is_fold[k]] or asked
     margins = np.array([[r.margin, r.prior] for r in (heard.readings[k] for k in chosen)])
-    weights = _weights([heard.splits[k] for k in chosen], truth[chosen])
+    weights = balanced_weights(truth[chosen], is_fold[chosen])
     both = fit_logistic([*columns[chosen].T, *margins.T], truth[chosen], weights)
     return Fusion(
         (alone[0], alone[1], alone[2], alone[3]),
@@ -187,14 +188,3 @@ def _reference_windows(config: HeadConfig) -> list[NDArray[np.float32]]:
     spread = np.linspace(0, len(scenes) - 1, min(len(scenes), _N_REFERENCE)).astype(int)
     n_samples = round(config.window_s * SAMPLE_RATE)
     return [scenes[k].samples(n_samples) for k in spread.tolist()]
-
-
-def _weights(groups: Sequence[str], truth: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return weights that sum to one: folds as much as sources, in each present and absent."""
-    weights = np.zeros(len(truth))
-    is_fold = np.array([group.startswith("fold") for group in groups])
-    for inside in (is_fold, ~is_fold):
-        for is_present in (True, False):
-            chosen = inside & (truth == is_present)
-            weights[chosen] = 1 / max(1, chosen.sum())
-    return weights / weights.sum()

@@ -70,7 +70,7 @@ def read_head_run(folder: Path) -> HeadRun:
     """
     path = folder / CONFIG_FILE
     try:
-        fields = json.loads(path.read_text())
+        fields: dict[str, Any] = json.loads(path.read_text())
         fields.pop("prompt", None)
         config = HeadConfig(
             **{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}

@@ -46,6 +46,11 @@ class Engine:
         BackendError: the backend is not available.
     """
 
+    bundle: Bundle
+    thresholds: Thresholds
+    _encoder: EncoderSession
+    _readers: Readers
+
     def __init__(
         self,
         bundle: Bundle,

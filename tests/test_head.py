@@ -90,11 +90,11 @@ def test_figures_are_of_each_recording_s_strongest_window() -> None:
                 logits[k] = [-1.0 if text == heard else -5.0 for text in texts]
         return logits
 
-    figures = all_figures([group], {"dog"}, listen, lambda texts: np.zeros(len(texts), np.float32))
+    figures = all_figures([group], {"dog"}, listen, lambda texts: np.zeros((2, len(texts))))
     assert figures["held out folds: auroc"] == pytest.approx(0.95)
     assert figures["held out folds: balanced"] == pytest.approx(0.95)
     assert figures["held out folds, trained: n"] == figures["held out folds, never: n"] == 40
-    assert -5 < -figures["bias"] / figures["scale"] < -1
+    assert -5 < -figures["bias"] / figures["weight of logit"] < -1
 
 
 def test_a_killed_run_goes_on_to_the_same_ears(
@@ -142,11 +142,12 @@ def test_a_question_that_is_often_answered_high_is_discounted() -> None:
         heard = [[high[text] + 3.0 * (text in row.tags) for text in texts] for row in rows]
         return np.asarray(heard + noise, np.float32)
 
-    def usual(texts: Sequence[str]) -> NDArray[np.float32]:
-        return np.array([high[text] for text in texts], np.float32)
+    def refer(texts: Sequence[str]) -> NDArray[np.float32]:
+        return np.array([[high[text] for text in texts]] * 2, np.float32)
 
-    figures = all_figures([group], set(), listen, usual)
-    assert figures["prior weight"] == pytest.approx(1, abs=0.1)
+    figures = all_figures([group], set(), listen, refer)
+    ratio = figures["weight of usual"] / figures["weight of logit"]
+    assert ratio == pytest.approx(-1, abs=0.1)
     assert figures["held out sources: auroc"] > 0.99
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from listen_edge.bundle.calibration import fit_calibration
+from listen_edge.bundle.calibration import balanced_weights, fit_logistic
 from listen_edge.evaluation.labelled import NEVER, TRAINED, LabelledClip, labelled_questions
 from listen_edge.evaluation.metrics import auroc, presence_metrics
 from listen_edge.evaluation.questions import Question
@@ -22,20 +22,9 @@ _SURELY, _HARDLY = 0.5, 0.01  # a tagger's probability of what is there, and wha
 Listen = Callable[[HeldOut, Sequence[str]], NDArray[np.float32]]
 
 
-# Usual logits of texts, (n_texts,): high ones among scenes of all kinds, see usual_logits.
-Usual = Callable[[Sequence[str]], NDArray[np.float32]]
-
-
-def usual_logits(logits: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Return for each question the logit that one scene in fifty exceeds.
-
-    A question that is often answered high, "explosion", is discounted by it as the LLM's margin is
-    by that on blank audio.
-
-    Args:
-        logits: of scenes that were trained on, (n_scenes, n_questions).
-    """
-    return np.asarray(np.quantile(logits, 0.98, axis=0), np.float32)
+# Logits of texts in reference windows, (n_windows, n_texts): some questions are answered high
+# everywhere ("explosion"), which is discounted.
+Refer = Callable[[Sequence[str]], NDArray[np.float32]]
 
 
 def questions_of(group: HeldOut, trained: Collection[str]) -> list[Question]:
@@ -61,48 +50,56 @@ def by_recording(group: HeldOut, logits: NDArray[np.float32]) -> NDArray[np.floa
 
 
 def all_figures(
-    groups: Sequence[HeldOut], texts: Collection[str], listen: Listen, usual: Usual
+    groups: Sequence[HeldOut], texts: Collection[str], listen: Listen, refer: Refer
 ) -> dict[str, float]:
     """Return the figures of all groups, calibrated on those that were held out.
+
+    The map is that of a bundle whose LLM is not asked, see listen_edge.bundle.head.
 
     Args:
         texts: the vocabulary that was trained on.
     """
     asked = [questions_of(group, texts) for group in groups]
-    logits = [answers(g, q, listen) for g, q in zip(groups, asked, strict=True)]
     truth = [np.array([question.is_present for question in each]) for each in asked]
+    columns = [
+        np.stack([answers(group, each, listen), *_level(each, refer)])
+        for group, each in zip(groups, asked, strict=True)
+    ]
     fitted = [k for k, group in enumerate(groups) if group.name.startswith("held out")]
-    priors = [usual([question.concept for question in each]) for each in asked]
-    calibration = fit_calibration(
-        np.concatenate([truth[k] for k in fitted]),
-        np.concatenate([logits[k] for k in fitted]),
-        np.concatenate([priors[k] for k in fitted]),
-        concepts=(),
-        fitted_on="held-out recordings",
+    present = np.concatenate([truth[k] for k in fitted])
+    members = np.repeat(fitted, [len(truth[k]) for k in fitted])
+    weights = fit_logistic(
+        [*np.concatenate([columns[k] for k in fitted], axis=1)],
+        present,
+        balanced_weights(present, members),
     )
-    weight, threshold = calibration.prior_weight, -calibration.bias / calibration.scale
-    figures = {"scale": calibration.scale, "prior weight": weight, "bias": calibration.bias}
-    for group, questions, each, prior in zip(groups, asked, logits, priors, strict=True):
-        figures |= group_figures(group, questions, each - weight * prior, threshold)
+    names = ("weight of logit", "weight of usual", "weight of deviation", "bias")
+    figures = dict(zip(names, weights, strict=True))
+    for group, questions, each in zip(groups, asked, columns, strict=True):
+        figures |= group_figures(group, questions, weights[:3] @ each + weights[3])
     return figures
 
 
+def _level(questions: Sequence[Question], refer: Refer) -> tuple[NDArray[np.float32], ...]:
+    """Return mean and standard deviation of each question's logit over reference windows."""
+    logits = refer([question.concept for question in questions])
+    return logits.mean(axis=0), logits.std(axis=0)
+
+
 def group_figures(
-    group: HeldOut, questions: Sequence[Question], logits: NDArray[np.float32], threshold: float
+    group: HeldOut, questions: Sequence[Question], logits: NDArray[np.floating]
 ) -> dict[str, float]:
     """Return AUROC and balanced accuracy, by whether the labels were trained.
 
     Args:
-        threshold: logit from which a sound is said to be present.
+        logits: calibrated: a sound is said to be present from 0.
     """
     figures = {}
     is_present = np.array([question.is_present for question in questions])
     for name, kind in (("", None), (", trained", TRAINED), (", never", NEVER)):
         chosen = np.array([kind in (None, question.group) for question in questions])
         if is_present[chosen].any() and not is_present[chosen].all():
-            metrics = presence_metrics(
-                is_present[chosen], (logits[chosen] >= threshold).astype(float)
-            )
+            metrics = presence_metrics(is_present[chosen], (logits[chosen] >= 0).astype(float))
             figures[f"{group.name}{name}: auroc"] = auroc(is_present[chosen], logits[chosen])
             figures[f"{group.name}{name}: balanced"] = metrics.balanced_accuracy
             figures[f"{group.name}{name}: n"] = float(chosen.sum())

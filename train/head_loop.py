@@ -29,7 +29,7 @@ from listen_edge.train.datasets.soft_tags import SoftTags, find_soft_tags, merge
 from listen_edge.train.ears import Averaged, Ears, copy_ears, save_ears
 from listen_edge.train.head import HeadSizes, QuestionHead
 from listen_edge.train.head_config import HeadConfig
-from listen_edge.train.head_figures import all_figures, class_auroc, usual_logits
+from listen_edge.train.head_figures import all_figures, class_auroc
 from listen_edge.train.head_material import HeldOut, read_head_material
 from listen_edge.train.question_vectors import QuestionVectors
 from listen_edge.train.run_log import RunLog
@@ -37,7 +37,7 @@ from listen_edge.train.tap_cache import TapCache
 from listen_edge.train.targets import Concept, build_targets, build_vocabulary
 
 _WINDOWS_AT_ONCE = 64
-_N_USUAL = 1024  # scenes that tell a question's usual logit
+_N_REFERENCE = 256  # scenes that tell how a question is usually answered
 _PHASE = "head"
 
 
@@ -113,7 +113,7 @@ class _Run:
     def figures(self) -> dict[str, float]:
         """Return what the averaged weights are worth on recordings that are not trained on."""
         groups = self._material.held_out
-        figures = all_figures(groups, {*self.texts}, self._listen, self._usual) if groups else {}
+        figures = all_figures(groups, {*self.texts}, self._listen, self._refer) if groups else {}
         if self._barred_concepts:
             mean, n = class_auroc(groups, self._barred_concepts, self._tags, self._listen)
             figures |= {"concepts left out: auroc": mean, "concepts left out: n": n}
@@ -206,11 +206,11 @@ class _Run:
     def _listen(self, group: HeldOut, texts: Sequence[str]) -> NDArray[np.float32]:
         return self._answer(self._windows[group.name], range(len(group.windows)), texts)
 
-    def _usual(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Return usual_logits over excerpts that are trained on."""
+    def _refer(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return logits of excerpts that are trained on, (n_scenes, n_texts)."""
         n_excerpts = len(self._material.scenes) - self._config.n_mixtures
-        spread = np.linspace(0, n_excerpts - 1, min(n_excerpts, _N_USUAL)).astype(int)
-        return usual_logits(self._answer(self._scenes, spread.tolist(), texts))
+        spread = np.linspace(0, n_excerpts - 1, min(n_excerpts, _N_REFERENCE)).astype(int)
+        return self._answer(self._scenes, spread.tolist(), texts)
 
     def _answer(
         self, cache: TapCache, rows: Sequence[int], texts: Sequence[str]

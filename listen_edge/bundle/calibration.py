@@ -64,7 +64,7 @@ def fit_calibration(
 
     All arrays have shape (n_questions,).
     """
-    weights = np.where(is_present, 0.5 / is_present.sum(), 0.5 / (~is_present).sum())
+    weights = balanced_weights(is_present, np.zeros(len(is_present)))
     scale, prior, bias = fit_logistic([margins, priors], is_present, weights)
     return Calibration(scale, -prior / scale, bias, concepts, fitted_on)
 
@@ -91,6 +91,23 @@ def fit_logistic(
         curvature = inputs.T @ (inputs * (weights * presence * (1 - presence))[:, None])
         beta += np.linalg.solve(curvature + ridge + 1e-9 * np.eye(len(beta)), gradient)
     return [float(weight) for weight in beta]
+
+
+def balanced_weights(
+    is_present: NDArray[np.bool_], groups: NDArray[np.generic]
+) -> NDArray[np.float64]:
+    """Return weights for fit_logistic: groups weigh the same, and in each present and absent.
+
+    Args:
+        is_present: (n_questions,).
+        groups: what each question belongs to, (n_questions,).
+    """
+    weights = np.zeros(len(is_present))
+    for group in np.unique(groups):
+        for state in (True, False):
+            chosen = (groups == group) & (is_present == state)
+            weights[chosen] = 1 / max(1, chosen.sum())
+    return np.asarray(weights / weights.sum())
 
 
 def sigmoid(exponent: Any) -> Any:
