@@ -16,7 +16,7 @@ from listen_edge.audio import read_audio
 from listen_edge.bundle.calibration import Calibration, fit_calibration
 from listen_edge.bundle.hashes import sha256_of
 from listen_edge.bundle.head import HeadManifest
-from listen_edge.bundle.manifest import SCHEMA, Gguf
+from listen_edge.bundle.manifest import HEAD_SCHEMA, SCHEMA, Gguf
 from listen_edge.bundle.opening import open_bundle, read_manifest
 from listen_edge.bundle.writing import describe_file, write_manifest, written_folder
 from listen_edge.concepts import names_of
@@ -132,6 +132,7 @@ def export_bundle(run_dir: Path, target: Path, config: BundleConfig) -> None:
         raw["parity"] = parity_json(rungs)
         raw["files"] = _copy_files(folder, config)
         if run is not None:
+            raw["schema"] = HEAD_SCHEMA
             raw["head"] = _write_head(folder, run, parts, config).to_json()
             raw["files"].append(describe_file(folder, HEAD_FILE, "head"))
             raw["trained_concepts"] = sorted({*raw["trained_concepts"], *run.trained.texts})

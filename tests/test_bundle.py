@@ -121,10 +121,10 @@ def test_a_link_is_not_followed(copy: Path) -> None:
         open_bundle(str(copy))
 
 
-@pytest.mark.parametrize("schema", [0, 2, "1", None])
+@pytest.mark.parametrize("schema", [0, 3, True, "1", None])
 def test_an_unknown_schema(copy: Path, schema: object) -> None:
     _edit(copy, lambda raw: raw.update(schema=schema))
-    with pytest.raises(BundleError, match="this listen-edge reads 1; upgrade"):
+    with pytest.raises(BundleError, match="this listen-edge reads 1 and 2; upgrade"):
         open_bundle(str(copy))
 
 
@@ -175,7 +175,7 @@ def test_a_gguf_type_that_would_name_another_file(copy: Path, type_: str) -> Non
         (lambda raw: raw["files"][0].update(path=MANIFEST), "listed twice"),
         (lambda raw: raw["files"].append(raw["files"][0]), "listed twice"),
         (lambda raw: raw["files"][0].update(path="clips"), "as file and folder"),
-        (lambda raw: raw.update(schema=[[7] * 99]), "this listen-edge reads 1"),
+        (lambda raw: raw.update(schema=[[7] * 99]), "this listen-edge reads 1 and 2"),
     ],
 )
 def test_an_impossible_manifest(

@@ -242,6 +242,30 @@ def test_a_head_needs_an_encoder_graph_for_it(folder: Path, plain: Path, tmp_pat
         Engine(bundle, n_threads=1)
 
 
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        (lambda head: head.update(path="other.npz"), "not in its list of files"),
+        (lambda head: head.update(vocabulary=["hum", "hum"]), "holds a name twice"),
+        (lambda head: head.update(shown=["whale"]), "not all shown"),
+        (lambda head: head.update(vocabulary=[7]), "head: missing or malformed"),
+        (lambda head: head.update(support={"hum": [1]}), "missing or malformed"),
+        (lambda head: head["fusion"].update(alone=[1.0]), "head: missing or malformed"),
+        (lambda head: head["fusion"].update(both=[1e30] * 6), "weights of at most"),
+        (lambda head: head["fusion"].update(asked_from=2), "asked_from of 0 to 1"),
+        (lambda head: head.pop("fusion"), "'fusion' is missing or malformed"),
+    ],
+)
+def test_an_impossible_head(folder: Path, tmp_path: Path, change: Any, error: str) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    raw = json.loads((copy / "manifest.json").read_text())
+    change(raw["head"])
+    (copy / "manifest.json").write_text(json.dumps(raw))
+    with pytest.raises(BundleError, match=error):
+        open_bundle(str(copy))
+
+
 def test_adapters_on_other_taps_do_not_go_together(
     llm_run: Path, config: BundleConfig, head_run: Path, tmp_path: Path
 ) -> None:

@@ -17,13 +17,14 @@ from listen_edge.errors import BundleError, one_line
 from listen_edge.json_fields import malformed_fields, parse_json
 from listen_edge.prompt import Prompt
 
-SCHEMA = 1
+SCHEMA, HEAD_SCHEMA = 1, 2  # without and with a question head, which older versions cannot run
 MANIFEST = "manifest.json"
 SIGNATURE = f"{MANIFEST}.sig"
 SUMS = "SHA256SUMS"
 OWN_FILES = (MANIFEST, SIGNATURE, SUMS)  # of every bundle, which no manifest lists
 _MAX_NAME, _MAX_PATH = 255, 1024  # bytes of a file's name, and with its folders
 MAX_MANIFEST_BYTES = 1 << 20
+_MAX_WEIGHT = 1000
 
 
 @dataclass(frozen=True)
@@ -103,10 +104,10 @@ def parse_manifest(text: bytes) -> Manifest:
         schema = raw["schema"]
     except (ValueError, KeyError, TypeError) as err:
         raise BundleError(f"{MANIFEST}: not a bundle manifest ({err})") from err
-    if schema != SCHEMA:
+    if schema not in (SCHEMA, HEAD_SCHEMA) or isinstance(schema, bool):
         raise BundleError(
-            f"{MANIFEST}: schema {_shown(schema)}, this listen-edge reads {SCHEMA}; upgrade "
-            "listen-edge or export the bundle again"
+            f"{MANIFEST}: schema {_shown(schema)}, this listen-edge reads {SCHEMA} and "
+            f"{HEAD_SCHEMA}; upgrade listen-edge or export the bundle again"
         )
     try:
         manifest = _manifest(raw, hashlib.sha256(text).hexdigest())
@@ -120,9 +121,8 @@ def parse_manifest(text: bytes) -> Manifest:
         raise BundleError(f"{MANIFEST}: thresholds, expected 0 < off <= on < 1")
     if not (0 < manifest.hop_s <= manifest.window_s <= 30 and manifest.sample_rate == 16_000):
         raise BundleError(f"{MANIFEST}: audio, expected 16000 Hz and 0 < hop_s <= window_s <= 30")
-    head = manifest.head
-    if head is not None and head.path not in {file.path for file in manifest.files}:
-        raise BundleError(f"{MANIFEST}: the head's file is not in its list of files")
+    if manifest.head is not None:
+        _check_head(manifest.head, manifest.files)
     if min(manifest.n_query, manifest.n_embd) <= 0:
         raise BundleError(f"{MANIFEST}: n_query and n_embd, expected at least 1")
     return manifest
@@ -163,6 +163,19 @@ def _manifest(raw: dict[str, Any], sha256: str) -> Manifest:
         off_threshold=thresholds["off"],
         raw=raw,
     )  # fmt: skip
+
+
+def _check_head(head: HeadManifest, files: tuple[BundleFile, ...]) -> None:
+    if head.path not in {file.path for file in files}:
+        raise BundleError(f"{MANIFEST}: the head's file is not in its list of files")
+    weights = (*head.fusion.alone, *head.fusion.both)
+    if max(map(abs, weights)) > _MAX_WEIGHT or not 0 <= head.fusion.asked_from <= 1:
+        raise BundleError(
+            f"{MANIFEST}: the head's fusion, expected weights of at most {_MAX_WEIGHT} and "
+            "asked_from of 0 to 1"
+        )
+    if len({*head.vocabulary}) < len(head.vocabulary) or not {*head.shown} <= {*head.vocabulary}:
+        raise BundleError(f"{MANIFEST}: the head's vocabulary holds a name twice, or not all shown")
 
 
 def _check_names(manifest: Manifest) -> None:
