@@ -22,6 +22,8 @@ from listen_edge.export.runs import HeadRun
 from listen_edge.log_mel import SAMPLE_RATE
 from listen_edge.ontology import Ontology
 from listen_edge.runtime.encoder_session import Encoded
+from listen_edge.runtime.head import VOCABULARY_STEP
+from listen_edge.train.ears import Trained
 from listen_edge.train.excerpts import Excerpt
 from listen_edge.train.head_config import HeadConfig
 from listen_edge.train.head_figures import questions_of
@@ -30,9 +32,9 @@ from listen_edge.train.targets import class_texts
 
 HEAD_FILE = "head.npz"
 ASKED_FROM = 0.05  # presence by the head from which the LLM is asked
-FAMILIAR_FROM = 0.0
 _N_REFERENCE = 256  # windows that tell a question's usual logit
 _N_SOURCES = 3  # that a concept must be supported by to be calibrated
+_FAR = 0.95  # quantile of the vocabulary's own distances beyond which a phrase is unfamiliar
 _MAX_BELOW = 12  # classes below one that `hear` still tells
 
 # Readings of some concepts in a window of samples, see Readers.read.
@@ -70,17 +72,25 @@ def write_head(path: Path, run: HeadRun, encode: Callable[[NDArray[np.float32]],
         for name, tensor in head.state_dict().items()
         if name.startswith(("query.", "bias.", "mean", "deviation"))
     }
-    half = {
-        **{name: array for name, array in weights.items() if array.ndim == 2},
-        "reference_keys": np.stack([w.keys for w in windows if w.keys is not None]),
-        "reference_values": np.stack([w.values for w in windows if w.values is not None]),
-    }
+    keys, key_scales = _in_eight_bits(np.stack([w.keys for w in windows if w.keys is not None]))
+    values, value_scales = _in_eight_bits(
+        np.stack([w.values for w in windows if w.values is not None])
+    )
     arrays = {
-        **weights,
-        **{name: array.astype(np.float16) for name, array in half.items()},
-        "queries": queries.numpy(),
-        "biases": biases.numpy(),
+        name: array.astype(np.float16) if array.ndim == 2 else array
+        for name, array in weights.items()
     }
+    arrays |= {
+        "queries": queries.numpy().astype(np.float16),
+        "biases": biases.numpy(),
+        "vocabulary": np.clip(_standard(trained) / VOCABULARY_STEP, -127, 127).round(),
+        "reference_keys": keys,
+        "key_scales": key_scales,
+        "reference_values": values,
+        "value_scales": value_scales,
+    }
+    for name in ("vocabulary", "reference_keys", "reference_values"):
+        arrays[name] = arrays[name].astype(np.int8)
     with path.open("wb") as file:
         np.savez(file, **arrays)
 
@@ -94,7 +104,7 @@ def head_manifest(run: HeadRun, asked: Sequence[str]) -> HeadManifest:
     fusion = Fusion((1.0, 0.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0, 0.0, 0.0), ASKED_FROM)
     texts = run.trained.texts
     return HeadManifest(
-        HEAD_FILE, tuple(texts), shown(run), tuple(asked), fusion, FAMILIAR_FROM, ()
+        HEAD_FILE, tuple(texts), shown(run), tuple(asked), fusion, _familiar_within(run.trained), ()
     )
 
 
@@ -180,6 +190,26 @@ def _hear_group(group: HeldOut, run: HeadRun, read: ReadWindow, heard: Heard) ->
             heard.questions.append(question)
             heard.readings.append(max(found, key=lambda r: (r.logit or 0.0) + (r.margin or 0.0)))
             heard.splits.append(split)
+
+
+def _standard(trained: Trained) -> NDArray[np.float32]:
+    """Return the vocabulary's vectors, standardised, (n, d_vector)."""
+    head = trained.ears.head
+    return np.asarray(((trained.vectors - head.mean) / head.deviation).numpy())
+
+
+def _familiar_within(trained: Trained) -> float:
+    """Return how far one in twenty of the vocabulary's phrases is from all others."""
+    standard = torch.from_numpy(_standard(trained))
+    distances = torch.cdist(standard, standard) / standard.shape[1] ** 0.5
+    distances.fill_diagonal_(torch.inf)
+    return float(distances.min(dim=1).values.quantile(_FAR))
+
+
+def _in_eight_bits(rows: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return whole numbers of -127 to 127, and each row's scale."""
+    scales = np.maximum(np.abs(rows).max(axis=-1, keepdims=True) / 127, 1e-9)
+    return (rows / scales).round(), scales.astype(np.float32)
 
 
 def _reference_windows(config: HeadConfig) -> list[NDArray[np.float32]]:

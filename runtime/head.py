@@ -26,8 +26,10 @@ _ARRAYS = {  # name: number of dimensions
     "mean": 1, "deviation": 1,
     "query.0.weight": 2, "query.0.bias": 1, "query.2.weight": 2, "query.2.bias": 1,
     "bias.0.weight": 2, "bias.0.bias": 1, "bias.2.weight": 2, "bias.2.bias": 1,
-    "queries": 2, "biases": 1, "reference_keys": 3, "reference_values": 3,
+    "queries": 2, "biases": 1, "vocabulary": 2,
+    "reference_keys": 3, "reference_values": 3, "key_scales": 3, "value_scales": 3,
 }  # fmt: skip
+VOCABULARY_STEP = 1 / 16  # of the vocabulary's standardised vectors, kept in eight bits
 
 _erf = np.vectorize(math.erf, otypes=[np.float32])
 
@@ -43,14 +45,15 @@ class Questions:
         queries: (n, d_head), scaled.
         biases: (n,).
         usual, deviation: mean and standard deviation of the logit over reference windows, (n,).
-        similarity: cosine of the query to the nearest one of the vocabulary, (n,).
+        distance: of the question vector to the nearest one of the vocabulary, RMS over
+            standardised coordinates, (n,).
     """
 
     queries: NDArray[np.float32]
     biases: NDArray[np.float32]
     usual: NDArray[np.float32]
     deviation: NDArray[np.float32]
-    similarity: NDArray[np.float32]
+    distance: NDArray[np.float32]
 
 
 class Head:
@@ -72,10 +75,12 @@ class Head:
         self.vocabulary = tuple(vocabulary)
         self._read = read
         self._check_sizes()
+        self._reference = [
+            self._arrays.pop(f"reference_{name}s") * self._arrays.pop(f"{name}_scales")
+            for name in ("key", "value")
+        ]
         self._kept: dict[str, int] = {}
         self._known: Questions | None = None
-        norms = np.linalg.norm(self._arrays["queries"], axis=1, keepdims=True)
-        self._directions = self._arrays["queries"] / np.maximum(norms, 1e-9)
 
     @property
     def d_head(self) -> int:
@@ -101,38 +106,43 @@ class Head:
         places = {concept: k for k, concept in enumerate(self.vocabulary)}
         others = [concept for concept in concepts if concept not in places]
         queries = np.zeros((len(concepts), self.d_head), np.float32)
-        biases = np.zeros(len(concepts), np.float32)
+        biases, distance = np.zeros((2, len(concepts)), np.float32)
         known = [k for k, concept in enumerate(concepts) if concept in places]
         rows = [places[concepts[k]] for k in known]
         queries[known], biases[known] = self._arrays["queries"][rows], self._arrays["biases"][rows]
         if others:
             assert self._read is not None
             new = [k for k, concept in enumerate(concepts) if concept not in places]
-            queries[new], biases[new] = self._of_vectors(self._read(others))
+            standard = (self._read(others) - self._arrays["mean"]) / self._arrays["deviation"]
+            queries[new], biases[new] = self._of_vectors(standard)
+            distance[new] = self._distance(standard)
         usual, deviation = self._usual(queries, biases)
-        norms = np.maximum(np.linalg.norm(queries, axis=1, keepdims=True), 1e-9)
-        similarity = (queries / norms @ self._directions.T).max(axis=1)
-        learnt = Questions(queries, biases, usual, deviation, similarity)
+        learnt = Questions(queries, biases, usual, deviation, distance)
         n_kept = len(self._kept)
         self._known = learnt if self._known is None else _joined(self._known, learnt)
         self._kept |= {concept: n_kept + k for k, concept in enumerate(concepts)}
 
     def _of_vectors(
-        self, vectors: NDArray[np.float32]
+        self, standard: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return queries and biases of question vectors (n, d_vector)."""
+        """Return queries and biases of standardised question vectors (n, d_vector)."""
         a = self._arrays
-        standard = (vectors - a["mean"]) / a["deviation"]
         hidden = _gelu(standard @ a["query.0.weight"].T + a["query.0.bias"])
         queries = hidden @ a["query.2.weight"].T + a["query.2.bias"]
         hidden = _gelu(standard @ a["bias.0.weight"].T + a["bias.0.bias"])
         biases = (hidden @ a["bias.2.weight"].T + a["bias.2.bias"])[:, 0]
         return queries / math.sqrt(queries.shape[1]), biases
 
+    def _distance(self, standard: NDArray[np.float32]) -> NDArray[np.float32]:
+        known = self._arrays["vocabulary"] * VOCABULARY_STEP
+        squares = (standard**2).sum(axis=1)[:, None] + (known**2).sum(axis=1)
+        nearest = (squares - 2 * standard @ known.T).min(axis=1)
+        return np.asarray(np.sqrt(np.maximum(nearest, 0) / standard.shape[1]), np.float32)
+
     def _usual(
         self, queries: NDArray[np.float32], biases: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        keys, values = self._arrays["reference_keys"], self._arrays["reference_values"]
+        keys, values = self._reference
         found = np.concatenate(
             [
                 logits(keys[k : k + _AT_ONCE], values[k : k + _AT_ONCE], queries, biases)
@@ -150,7 +160,10 @@ class Head:
             "query.2.bias": (d,), "bias.0.weight": (n_bias, n_vector),
             "bias.2.weight": (1, n_bias), "bias.2.bias": (1,),
             "queries": (len(self.vocabulary), d), "biases": (len(self.vocabulary),),
+            "vocabulary": (len(self.vocabulary), n_vector),
             "reference_keys": (*a["reference_values"].shape[:2], d),
+            "key_scales": (*a["reference_keys"].shape[:2], 1),
+            "value_scales": (*a["reference_keys"].shape[:2], 1),
         }  # fmt: skip
         wrong = [name for name, shape in expected.items() if a[name].shape != shape]
         if wrong or not len(a["reference_keys"]) or not self.vocabulary:
@@ -192,7 +205,7 @@ def _arrays_of(questions: Questions) -> tuple[NDArray[np.float32], ...]:
         questions.biases,
         questions.usual,
         questions.deviation,
-        questions.similarity,
+        questions.distance,
     )
 
 
@@ -200,8 +213,8 @@ def _gelu(x: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(0.5 * x * (1 + _erf(x / math.sqrt(2))), np.float32)
 
 
-def _read_arrays(contents: bytes) -> dict[str, NDArray[np.float32]]:
-    """Return the arrays of a head file as float32; nothing of it is trusted."""
+def _read_arrays(contents: bytes) -> dict[str, NDArray[Any]]:
+    """Return the arrays of a head file as float32 or int8; nothing of it is trusted."""
     try:
         with zipfile.ZipFile(BytesIO(contents)) as archive:
             n_bytes = sum(entry.file_size for entry in archive.infolist())
@@ -214,9 +227,9 @@ def _read_arrays(contents: bytes) -> dict[str, NDArray[np.float32]]:
     return arrays
 
 
-def _checked(array: NDArray[Any], n_dimensions: int) -> NDArray[np.float32]:
-    if array.dtype not in (np.float16, np.float32) or array.ndim != n_dimensions:
+def _checked(array: NDArray[Any], n_dimensions: int) -> NDArray[Any]:
+    if array.dtype not in (np.int8, np.float16, np.float32) or array.ndim != n_dimensions:
         raise ValueError(f"an array of {array.dtype} and {array.ndim} dimensions")
     if not np.isfinite(array).all():
         raise ValueError("a weight is not finite")
-    return array.astype(np.float32)
+    return array if array.dtype == np.int8 else array.astype(np.float32)

@@ -88,8 +88,7 @@ class Readers:
         """Tell whether a phrase is near enough to what the head was trained on."""
         if self.head is None or self._on_head is None:
             return True
-        similarity = float(self._questions([concept]).similarity[0])
-        return similarity >= self._on_head.familiar_from
+        return bool(self._questions([concept]).distance[0] <= self._on_head.familiar_within)
 
     def read(self, signals: Sequence[NDArray[np.float32]], concepts: Sequence[str]) -> Read:
         """Ask about every signal of a window.

@@ -182,6 +182,23 @@ def test_the_llm_is_asked_where_the_head_suspects_something(
         assert (answer.logit_margin is not None) == is_asked
 
 
+def test_a_phrase_far_from_the_vocabulary_is_unfamiliar(bundle: Bundle, window: np.ndarray) -> None:
+    head = bundle.manifest.head
+    assert head is not None
+    with Engine(bundle, n_threads=1) as engine:
+        distances = engine._readers.head.questions(["hum", "thunder"]).distance  # type: ignore[union-attr]
+        assert distances[0] == 0 < distances[1]
+    for within, state in ((distances[1] * 0.99, "unknown"), (distances[1] * 1.01, None)):
+        near = replace(head, familiar_within=float(within))
+        changed = replace(bundle, manifest=replace(bundle.manifest, head=near))
+        with Engine(changed, n_threads=1) as engine:
+            (answer,) = engine.ask(window, "thunder?")
+            assert (answer.reason == "unfamiliar") == (state == "unknown")
+            assert (answer.presence is None) == (state == "unknown")
+            (gated,) = engine.unheard(["thunder?"], "below_gate", window_s=(0.0, 5.0))
+            assert gated.reason == ("below_gate" if state is None else "unfamiliar")
+
+
 def test_presence_is_of_both_where_both_were_asked() -> None:
     fusion = Fusion((1.0, -1.0, 0.5, 0.25), (0.5, -0.5, 0.0, 2.0, -1.0, 0.0), 0.05)
     alone = Reading(logit=2.0, usual=1.0, deviation=2.0)

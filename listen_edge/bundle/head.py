@@ -68,8 +68,8 @@ class HeadManifest:
         shown: those of them that `hear` tells, by what they are called there.
         asked: concepts that the LLM's adapter was trained on.
         fusion: see Fusion.
-        familiar_from: similarity to the nearest concept of the vocabulary below which a phrase
-            is unfamiliar.
+        familiar_within: distance to the nearest concept of the vocabulary beyond which a phrase is
+            unfamiliar, see listen_edge.runtime.head.Questions.
         support: held-out recordings, and sources of them, that a concept's calibration rests on.
     """
 
@@ -78,7 +78,7 @@ class HeadManifest:
     shown: tuple[str, ...]
     asked: tuple[str, ...]
     fusion: Fusion
-    familiar_from: float
+    familiar_within: float
     support: tuple[tuple[str, int, int], ...]
 
     def to_json(self) -> dict[str, Any]:
@@ -93,7 +93,7 @@ class HeadManifest:
                 "both": [*self.fusion.both],
                 "asked_from": self.fusion.asked_from,
             },
-            "familiar_from": self.familiar_from,
+            "familiar_within": self.familiar_within,
             "support": {name: [n, n_sources] for name, n, n_sources in self.support},
         }
 
@@ -107,7 +107,7 @@ class HeadManifest:
             shown=tuple(fields["shown"]),
             asked=tuple(fields["asked"]),
             fusion=Fusion(tuple(fusion["alone"]), tuple(fusion["both"]), fusion["asked_from"]),
-            familiar_from=fields["familiar_from"],
+            familiar_within=fields["familiar_within"],
             support=tuple((name, n, m) for name, (n, m) in fields["support"].items()),
         )
 
