@@ -278,7 +278,7 @@ def test_bench_prints_every_stage() -> None:
     for name in (
         "encode_ms",
         "window_8_questions_ms",
-        "per_extra_question_ms",
+        "llm_per_extra_question_ms",
         "ask_8_questions_peak_mb",
         "start_to_first_answer_s",
         "help_s",

@@ -35,6 +35,8 @@ class HeadConfig:
         spliced: share of a step's scenes, half of whose frames are another scene's.
         average: decay of the weights' running mean, which is what is kept; 0 for none.
         label_weight: of the data sets' names in the loss, beside 1 for the tags' names.
+        absent_weight: of pairs that a scene hardly holds, beside 1 for the others; 0 trains on
+            what is there alone, to measure what the absent is worth.
         checkpoint_every, evaluate_every: in steps.
         seed: of every draw.
         threads: CPU threads.
@@ -72,6 +74,7 @@ class HeadConfig:
     spliced: float = 0.0
     average: float = 0.99
     label_weight: float = 1.0
+    absent_weight: float = 1.0
     checkpoint_every: int = 100
     evaluate_every: int = 250
     seed: int = 0

@@ -198,6 +198,7 @@ class _Run:
             found.append(self._targets.of(rows, [f for scene in scenes for f in scene.faint]))
         probability, known = (torch.from_numpy(np.stack(each)) for each in zip(*found, strict=True))
         weights = known * self._weights
+        weights[probability < 0.5] *= self._config.absent_weight
         losses = functional.binary_cross_entropy_with_logits(
             logits, probability, weights, reduction="sum"
         )
