@@ -170,6 +170,8 @@ def head_config(
         d_qformer=32,
         d_head=16,
         n_mixtures=8,
+        descriptions=True,
+        spliced=0.5,
         window_s=1.0,
         steps=12,
         batch=4,

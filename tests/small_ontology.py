@@ -32,6 +32,8 @@ TREE: dict[str, list[str]] = {
     "Clang": [],
 }
 
+DESCRIPTIONS = {"Train": "The sound of a locomotive on rails. Others follow.", "Cat": "Cat."}
+
 
 def write_ontology(path: Path) -> Path:
     """Write the ontology and return its path."""
@@ -39,7 +41,7 @@ def write_ontology(path: Path) -> Path:
         {
             "id": f"/m/{name}",
             "name": name,
-            "description": "",
+            "description": DESCRIPTIONS.get(name, ""),
             "child_ids": [f"/m/{child}" for child in children],
             "restrictions": [],
         }

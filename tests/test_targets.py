@@ -11,7 +11,13 @@ from listen_edge.errors import AudioError
 from listen_edge.ontology import Ontology
 from listen_edge.train.datasets import Row
 from listen_edge.train.datasets.soft_tags import find_soft_tags, merged, read_soft_tags
-from listen_edge.train.targets import build_targets, build_vocabulary, class_texts
+from listen_edge.train.targets import (
+    Concept,
+    build_targets,
+    build_vocabulary,
+    class_texts,
+    described,
+)
 from tests.small_ontology import write_ontology
 
 
@@ -113,6 +119,13 @@ def test_what_a_recording_says_about_a_concept(
 ) -> None:
     found = _targets(tmp_path)[recording, concept]
     assert found == (None if probability is None else pytest.approx(probability))
+
+
+def test_a_class_is_described_once_beside_its_first_name(tmp_path: Path) -> None:
+    ontology = Ontology.read(write_ontology(tmp_path / "ontology.json"))
+    rows = [("hum", None), ("train", "Train"), ("railway", "Train"), ("cat", "Cat")]
+    concepts = [Concept(text, class_name, frozenset()) for text, class_name in rows]
+    assert described(concepts, ontology) == [(1, "the sound of a locomotive on rails")]
 
 
 def test_a_mixture_holds_what_any_of_its_recordings_holds(tmp_path: Path) -> None:

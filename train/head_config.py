@@ -34,6 +34,7 @@ class HeadConfig:
         frames_kept: share of encoder frames seen in a step, drawn at random.
         spliced: share of a step's scenes, half of whose frames are another scene's.
         average: decay of the weights' running mean, which is what is kept; 0 for none.
+        descriptions: whether each class is asked by its description in the ontology too.
         label_weight: of the data sets' names in the loss, beside 1 for the tags' names.
         absent_weight: of pairs that a scene hardly holds, beside 1 for the others; 0 trains on
             what is there alone, to measure what the absent is worth.
@@ -73,6 +74,7 @@ class HeadConfig:
     frames_kept: float = 0.5
     spliced: float = 0.0
     average: float = 0.99
+    descriptions: bool = False
     label_weight: float = 1.0
     absent_weight: float = 1.0
     checkpoint_every: int = 100

@@ -34,7 +34,7 @@ from listen_edge.train.head_material import HeldOut, read_head_material
 from listen_edge.train.question_vectors import QuestionVectors
 from listen_edge.train.run_log import RunLog
 from listen_edge.train.tap_cache import TapCache
-from listen_edge.train.targets import Concept, build_targets, build_vocabulary
+from listen_edge.train.targets import Concept, build_targets, build_vocabulary, described
 
 _WINDOWS_AT_ONCE = 64
 _N_REFERENCE = 256  # scenes that tell how a question is usually answered
@@ -76,9 +76,10 @@ class _Run:
         self._read = QuestionVectors(
             folder, Path(config.llm), prompt, config.n_query, config.threads
         )
-        self._vectors = self._read(self.texts)
+        self._vectors = self._read([*self.texts, *self._descriptions])
         self._encode(folder, progress)
-        self.ears = _new_ears(config, self._encoder.d_encoder, self._vectors)
+        named = self._vectors[: len(self.texts)]
+        self.ears = _new_ears(config, self._encoder.d_encoder, named)
         if config.init is not None:
             copy_ears(Path(config.init), self.ears)
         self.averaged = Averaged(self.ears, config.average)
@@ -128,8 +129,11 @@ class _Run:
         self._barred_concepts: list[Concept] = [
             concept for concept in everything if concept.class_name in self._barred
         ]
-        self._targets = build_targets(rows, concepts, self._tags, self._ontology)
-        is_class = torch.tensor([concept.class_name is not None for concept in concepts])
+        further = described(concepts, self._ontology) if self._config.descriptions else []
+        self._descriptions = [sentence for _, sentence in further]
+        places = [*range(len(concepts)), *(place for place, _ in further)]
+        self._targets = build_targets(rows, concepts, self._tags, self._ontology).at(places)
+        is_class = torch.tensor([concepts[k].class_name is not None for k in places])
         self._weights = torch.where(is_class, 1.0, self._config.label_weight)
         self._places = {row.path: k for k, row in enumerate(rows)}
 
@@ -232,7 +236,8 @@ class _Run:
         checkpoint.save_checkpoint(
             self._out_dir, self._kept, self._optimizer, checkpoint.Progress(step=self._step)
         )
-        save_ears(self._out_dir, self.averaged.module, self.texts, self._vectors)
+        named = self._vectors[: len(self.texts)]
+        save_ears(self._out_dir, self.averaged.module, self.texts, named)
 
 
 def _new_ears(config: HeadConfig, d_encoder: int, vectors: Tensor) -> Ears:

@@ -25,6 +25,7 @@ _MAYBE = 0.2  # above, a recording may hold what is typical of another label
 _EMPTY = frozenset(
     ["a", "an", "and", "of", "on", "in", "the", "other", "sound", "noise", "music"]
 )  # words that say nothing of which sound
+_MAX_WORDS = 24  # of a description
 _TYPICAL = 0.3  # mean probability of a class over a label's recordings that makes it typical
 
 
@@ -54,6 +55,10 @@ class Targets:
 
     probability: NDArray[np.float32]
     known: NDArray[np.bool_]
+
+    def at(self, places: Sequence[int]) -> Targets:
+        """Return the targets of the concepts at these places."""
+        return Targets(self.probability[:, places], self.known[:, places])
 
     def of(
         self, rows: Sequence[int], faint: Sequence[bool]
@@ -112,6 +117,22 @@ def build_vocabulary(
     ]
     barred = [text for text, class_name in classes.items() if class_name in {*without}]
     return [c for c in concepts if not any(shares_word(c.text, text) for text in barred)]
+
+
+def described(concepts: Sequence[Concept], ontology: Ontology) -> list[tuple[int, str]]:
+    """Return (place of a concept that names the class, first sentence of its description).
+
+    One for each class that the ontology describes: further text for the same target.
+    """
+    found: dict[str, tuple[int, str]] = {}
+    for place, concept in enumerate(concepts):
+        one = ontology.find(concept.class_name) if concept.class_name is not None else None
+        if one is not None and one.id not in found:
+            sentence = one.description.partition(". ")[0].strip(" .").lower()
+            words = sentence.split()[:_MAX_WORDS]
+            if len(words) > 1:
+                found[one.id] = place, " ".join(words)
+    return [*found.values()]
 
 
 def shares_word(text: str, other: str) -> bool:
