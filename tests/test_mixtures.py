@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from listen_edge.audio.codecs import CODECS, Codec, through_codec
+from listen_edge.errors import AudioError
 from listen_edge.train.augmentation import Recording
-from listen_edge.train.codecs import CODECS, through_codec
 from listen_edge.train.datasets import Row
 from listen_edge.train.excerpts import Excerpt, excerpts
 from listen_edge.train.mixtures import Event, Mixture, draw_mixtures
@@ -100,6 +101,15 @@ def test_a_codec_keeps_shape_pitch_and_time(name: str) -> None:
     assert np.argmax(spectrum) * RATE / len(heard) == pytest.approx(700, abs=5)
     onset = np.argmax(np.abs(heard) > 0.15)
     assert onset / RATE == pytest.approx(1.0, abs=0.06)
+
+
+def test_a_codec_that_libsndfile_does_not_write_is_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(CODECS, "odd", Codec("WAV", "OPUS"))
+    expected = "odd: libsndfile .* does not write WAV OPUS .*; run: pip install --upgrade soundfile"
+    with pytest.raises(AudioError, match=expected):
+        through_codec("odd", np.zeros(RATE, np.float32))
 
 
 @pytest.mark.parametrize(

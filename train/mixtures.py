@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from listen_edge.audio import read_audio
+from listen_edge.audio.codecs import CODECS, through_codec
+from listen_edge.audio.level import LOUDEST_S, loudest_rms
 from listen_edge.evaluation.far_field import noise, put_in_room, room_bank
 from listen_edge.log_mel import SAMPLE_RATE
 from listen_edge.train.augmentation import Recording, apply, draw_recording
-from listen_edge.train.codecs import CODECS, through_codec
 from listen_edge.train.datasets import Row
 
 Samples = NDArray[np.float32]
@@ -37,7 +38,6 @@ BACKGROUNDS = frozenset(
         *("waterfall", "water flowing", "birds chirping", "crickets chirping"),
     ]
 )
-_LOUDEST_S = 0.25  # levels are told over this part of an event
 _MIN_EVENT_S = 0.2
 _N_EVENTS = (0.45, 0.3, 0.15, 0.1)  # shares of mixtures with one to four
 _SNR_DB = (-5.0, 25.0)  # of each event over the background
@@ -150,7 +150,7 @@ class Mixture:
                 np.resize(samples, max(n_samples, len(samples))), -int(rng.integers(_MAX_SHIFT))
             )
             part = samples[:n_samples]
-            if (level := _loudest_level(part)) > 0:
+            if (level := loudest_rms(part)) > 0:
                 return np.asarray(part / level, np.float32)
         return noise(n_samples, self.noise_slope_db, self.seed)
 
@@ -208,7 +208,7 @@ def _add(window: Samples, event: Event) -> None:
     loudest = _loudest(samples)
     start = int(np.clip(loudest - n // 2, 0, len(samples) - n))
     part = samples[start : start + n].copy()
-    level = _loudest_level(part)
+    level = loudest_rms(part)
     if level <= 0:
         return
     fade = min(80, n // 2)  # 5 ms, against clicks where a sound was cut
@@ -222,13 +222,6 @@ def _add(window: Samples, event: Event) -> None:
 
 def _loudest(samples: Samples) -> int:
     """Return the middle of the loudest quarter of a second."""
-    n = min(round(_LOUDEST_S * SAMPLE_RATE), len(samples))
+    n = min(round(LOUDEST_S * SAMPLE_RATE), len(samples))
     energy = np.cumsum(np.square(np.append(0, samples), dtype=np.float64))
     return int(np.argmax(energy[n:] - energy[:-n])) + n // 2
-
-
-def _loudest_level(samples: Samples) -> float:
-    """Return the RMS of the loudest quarter of a second."""
-    n = min(round(_LOUDEST_S * SAMPLE_RATE), len(samples))
-    energy = np.cumsum(np.square(np.append(0, samples), dtype=np.float64))
-    return float(np.sqrt(np.max(energy[n:] - energy[:-n]) / n))

@@ -1,6 +1,6 @@
 """What telephones and streams do to sound: samples -> the same samples, coded and decoded.
 
-libsndfile codes in memory; nothing is written to disk. Imports no torch.
+libsndfile codes in memory; nothing is written to disk.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
+from listen_edge.errors import AudioError
 from listen_edge.log_mel import SAMPLE_RATE
 
 Samples = NDArray[np.float32]
@@ -52,18 +53,27 @@ def through_codec(name: str, samples: Samples) -> Samples:
     Args:
         name: a key of CODECS.
         samples: in [-1, 1].
+
+    Raises:
+        AudioError: this libsndfile does not write the codec.
     """
     codec = CODECS[name]
     coded = io.BytesIO()
     narrow = soxr.resample(samples, SAMPLE_RATE, codec.sample_rate)
-    soundfile.write(
-        coded,
-        np.clip(narrow, -1, 1),
-        codec.sample_rate,
-        format=codec.container,
-        subtype=codec.subtype,
-        compression_level=codec.compression,
-    )
+    try:
+        soundfile.write(
+            coded,
+            np.clip(narrow, -1, 1),
+            codec.sample_rate,
+            format=codec.container,
+            subtype=codec.subtype,
+            compression_level=codec.compression,
+        )
+    except (ValueError, soundfile.LibsndfileError) as err:
+        raise AudioError(
+            f"{name}: libsndfile {soundfile.__libsndfile_version__} does not write "
+            f"{codec.container} {codec.subtype} ({err}); run: pip install --upgrade soundfile"
+        ) from err
     coded.seek(0)
     decoded, rate = soundfile.read(coded, dtype="float32")
     heard = np.zeros(len(samples), np.float32)
