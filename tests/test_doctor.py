@@ -25,7 +25,7 @@ from tests.test_doctor_level import FakeSource, blocks, tone
 USB = {"index": 3, "name": "USB Audio: (hw:1,0)", "is_default": True}
 NAMES = [
     "packages", "ffmpeg", "audio devices", "audio level", "backends", "threads", "bundle",
-    "real-time margin", "memory",
+    "self-test", "real-time margin", "memory",
 ]  # fmt: skip
 
 
@@ -120,7 +120,7 @@ def test_a_failing_check_is_a_problem_and_the_others_go_on(
 
     monkeypatch.setattr(doctor, "input_devices", devices)
     monkeypatch.setattr(doctor, "MicrophoneSource", lambda device: FakeSource(blocks(tone(0.1))))
-    monkeypatch.setattr(doctor, "examine_engine", lambda *arguments: iter([]))
+    monkeypatch.setattr(doctor, "examine_engine", lambda *arguments, **options: iter([]))
     checks = list(doctor.examine())
     assert [check.name for check in checks] == NAMES[:4]
     assert checks[2] == Check("audio devices", "problem", found, remedy)
@@ -186,6 +186,7 @@ def test_a_backend_that_is_not_there_is_told_once(monkeypatch: pytest.MonkeyPatc
     assert told.remedy == "reinstall with CMAKE_ARGS=-DGGML_CUDA=on or use --backend cpu"
     assert [(check.name, check.status) for check in rest[1:]] == [
         ("bundle", "warning"),
+        ("self-test", "warning"),
         ("real-time margin", "warning"),
         ("memory", "warning"),
     ]
@@ -195,10 +196,11 @@ def test_a_damaged_bundle_is_a_problem_of_its_own(tmp_path: Path, tiny_folder: P
     shutil.copytree(tiny_folder, tmp_path / "tiny")
     with (tmp_path / "tiny/encoder.int8.onnx").open("r+b") as file:
         file.write(b"\0\0\0\0")
-    backends, _, bundle, margin, _ = doctor.examine_engine(
+    backends, _, bundle, hearing, margin, _ = doctor.examine_engine(
         str(tmp_path / "tiny"), "cpu", 2, ["siren?"]
     )
-    assert (backends.status, bundle.status, margin.status) == ("ok", "problem", "warning")
+    assert (backends.status, bundle.status) == ("ok", "problem")
+    assert (hearing.status, margin.status) == ("warning", "warning")
     assert "encoder.int8.onnx" in bundle.found and "differ from the manifest's" in bundle.found
     assert bundle.remedy == "copy or export the bundle again"
 
@@ -255,6 +257,7 @@ def test_onnxruntime_that_is_missing_is_told_as_well() -> None:
         "backends|problem|run: pip install 'listen-edge[cpu]'",
         "threads|ok|None",
         "bundle|warning|mend the problem above",
+        "self-test|warning|mend the problem above",
         "real-time margin|warning|mend the problem above",
         "memory|warning|mend the problem above",
     ]

@@ -49,6 +49,7 @@ def listen_in_turn(
             if len(sources) == 1 and isinstance(sources[0], AudioError):
                 raise sources[0]  # before anything is loaded
             with load_engine(bundle, backend, threads, llm) as engine:
+                _test(engine)
                 config = with_tuned_thresholds(config, options["thresholds_path"], engine)
                 n_failed = 0
                 for source in sources:
@@ -66,6 +67,13 @@ def listen_in_turn(
                 click.echo(ErrorLine(str(err)).to_json_line())
             raise
         return signals.exit_code or int(n_failed > 0)
+
+
+def _test(engine: Engine) -> None:
+    """Make sure that the engine hears, before it says of hours that nothing was there."""
+    from listen_edge.runtime.verify import self_test
+
+    self_test(engine)
 
 
 def _opened(opener: Callable[[], Source]) -> Source | AudioError:

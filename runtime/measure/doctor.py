@@ -119,10 +119,12 @@ def examine_engine(
         if engine is None:
             assert failure is not None
             yield _not_checked("bundle") if refusal else _problem("bundle", failure)
+            yield _not_checked("self-test")
             yield _not_checked("real-time margin")
             yield _not_checked("memory")
             return
         yield _attempt("bundle", lambda: check_answers(engine))
+        yield _attempt("self-test", lambda: check_hearing(engine))
         yield _attempt("real-time margin", lambda: check_margin(engine, questions))
         yield check_memory(available_mb)
 
@@ -247,6 +249,21 @@ def check_answers(engine: Engine) -> Check:
     )
     remedy = "try --backend cpu, and other versions of onnxruntime and llama-cpp-python"
     return Check("bundle", "problem", found, remedy)
+
+
+def check_hearing(engine: Engine) -> Check:
+    """Compare the answers about an example and about a quiet room.
+
+    Raises:
+        BackendError, BundleError: they do not differ.
+    """
+    from listen_edge.runtime.verify import self_test
+
+    found = self_test(engine)
+    if found is None:
+        remedy = "export the bundle with --example and --example-question"
+        return Check("self-test", "warning", "the bundle has no example to be tested with", remedy)
+    return Check("self-test", "ok", found)
 
 
 def check_margin(engine: Engine, questions: Sequence[str]) -> Check:
