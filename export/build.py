@@ -21,6 +21,7 @@ from listen_edge.bundle.opening import open_bundle, read_manifest
 from listen_edge.bundle.writing import describe_file, write_manifest, written_folder
 from listen_edge.concepts import names_of
 from listen_edge.errors import BundleError
+from listen_edge.evaluation.card.inputs import CardOptions
 from listen_edge.evaluation.esc50 import (
     ABSENT_KINDS,
     Esc50Clip,
@@ -28,6 +29,7 @@ from listen_edge.evaluation.esc50 import (
     evaluate_esc50,
     margins_of_clips,
 )
+from listen_edge.export.card import plan_card
 from listen_edge.export.graphs import encoder_file, write_encoders
 from listen_edge.export.head import (
     HEAD_FILE,
@@ -74,6 +76,9 @@ class BundleConfig:
         example_questions: asked of every example for `bundle verify --run`.
         head: run of train-head whose question head goes in beside the run's adapter; None: the LLM
             alone answers.
+        card: what its robustness card is measured on, beside the reported fold.
+        replaces: bundle, or a card's file, whose card this bundle's may not be worse than.
+        accept_worse: write it though it is.
         about: names, sources and licences of the parts, for people.
         documents: texts to put beside the manifest, e.g. who recorded what was trained on.
     """
@@ -93,6 +98,9 @@ class BundleConfig:
     example_questions: tuple[str, ...] = ()
     documents: tuple[Path, ...] = ()
     head: Path | None = None
+    card: CardOptions = field(default_factory=CardOptions)
+    replaces: Path | None = None
+    accept_worse: bool = False
     about: dict[str, Any] = field(default_factory=dict)
     n_threads: int = 2
 
@@ -118,6 +126,7 @@ def export_bundle(run_dir: Path, target: Path, config: BundleConfig) -> None:
     run = None if config.head is None else head_run_beside(parts, config.head)
     clips = clips_of_folds(config.esc50, [config.held_out])
     gguf = _gguf(config)
+    planned = plan_card(config)
     with written_folder(target) as folder:
         rungs = write_encoders(
             folder,
@@ -144,11 +153,10 @@ def export_bundle(run_dir: Path, target: Path, config: BundleConfig) -> None:
         else:
             raw |= _fused(folder, run, config)
         write_manifest(folder, raw)
-        if config.reported is not None:
-            clips = clips_of_folds(config.esc50, [config.reported])
-        if config.reported is not None or config.calibration is not None:
-            logger.info("evaluating")  # never on what the calibration has been fitted on
-            raw["eval"] = _evaluate(folder, config, clips)
+        if planned is not None:
+            logger.info("evaluating")
+            clips = clips_of_folds(config.esc50, [planned.fold])
+            raw["eval"] = [*_evaluate(folder, config, clips), planned.measured(folder)]
         _write_expected(folder, config)
         raw["files"].append(describe_file(folder, EXPECTED, "expected"))
         write_manifest(folder, raw)

@@ -292,7 +292,10 @@ def test_a_question_that_cannot_be_asked_has_no_answer(tmp_path: Path) -> None:
     record(tmp_path, "a.wav")
     engine: Any = FakeEngine({("a.wav", "dog"): 0.9})
     asked = [Question(tmp_path / "a.wav", text, "", True) for text in ("and pans?", "dog?")]
-    assert ask_engine(engine, asked) == [Reply(None, None), Reply(0.9, True, calibrated=True)]
+    assert ask_engine(engine, asked) == [
+        Reply(None, None),
+        Reply(0.9, True, calibrated=True, state="present"),
+    ]
 
 
 def test_far_field_reports_the_auroc_that_distance_costs(

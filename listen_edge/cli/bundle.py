@@ -21,10 +21,14 @@ def bundle_group() -> None:
 
 @bundle_group.command()
 @click.argument("bundle", default="tiny")
-def info(bundle: str) -> None:
+@click.option("--card", is_flag=True, help="Print its robustness card as Markdown instead.")
+def info(bundle: str, card: bool) -> None:
     """Print a bundle's manifest as JSON, with the folder it lies in."""
     from listen_edge.bundle.opening import bundle_folder, read_manifest
 
+    if card:
+        click.echo(_card(bundle))
+        return
     content = {"folder": str(bundle_folder(bundle)), **read_manifest(bundle).raw}
     click.echo(json.dumps(content, indent=1, ensure_ascii=False))
 
@@ -100,3 +104,15 @@ def pull(source: str, out: Path | None, sha256: str | None, key: Path | None) ->
             )
         folder = pull_url(source, out, sha256=sha256, key=key)
     click.echo(f"{read_manifest(str(folder)).id} in {folder}")
+
+
+def _card(bundle: str) -> str:
+    from listen_edge.bundle.opening import read_manifest
+    from listen_edge.evaluation.card.figures import PROTOCOL, card_of
+    from listen_edge.evaluation.card.markdown import card_markdown
+
+    manifest = read_manifest(bundle)
+    card = card_of(manifest.raw, bundle)
+    if card is None:
+        return f"{manifest.id}: has no robustness card; {PROTOCOL} --bundle {bundle} measures one"
+    return card_markdown(card)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from listen_edge.cli.eval_card import eval_card
 from listen_edge.cli.eval_names import eval_labelled, eval_synonyms, eval_wordings
 from listen_edge.cli.eval_options import (
     FILE,
@@ -219,5 +220,12 @@ def rebuild_lists(folder: Path, names: tuple[str, ...], out: Path) -> None:
         click.echo(f"written: {path}, {len(rows)} of {len(released)} questions")
 
 
-for command in (eval_synonyms, eval_labelled, eval_wordings, eval_answers, eval_endpoint):
+for command in (
+    eval_card,
+    eval_synonyms,
+    eval_labelled,
+    eval_wordings,
+    eval_answers,
+    eval_endpoint,
+):
     eval_group.add_command(command)

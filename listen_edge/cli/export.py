@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from listen_edge.cli.eval_card import card_options
 from listen_edge.cli.options import PATH, READABLE, json_object
 
 _DEVICES = click.Choice(["x86-avx2", "x86-avx512-vnni", "arm64", "jetson-fp16", "fp32"])
@@ -75,12 +76,30 @@ def export_llm(source: Path, out: Path, quantization: str, importance: bool, thr
 @click.option("--example-question", "example_questions", multiple=True)
 @click.option("--document", "documents", multiple=True, type=PATH, help="Text; repeatable.")
 @click.option("--about", type=READABLE, help="JSON object of names, sources and licences.")
+@card_options("card-")
+@click.option("--replaces", type=PATH, help="Bundle or card that this one may not be worse than.")
+@click.option("--accept-worse", is_flag=True, help="Write it though it is worse.")
 @click.option("--threads", "n_threads", type=click.IntRange(1, 256), default=2)
-def export_bundle(run: Path, out: Path, about: Path | None, **options: Any) -> None:
-    """Write the bundle of the training run RUN, after the parity ladder has passed."""
+def export_bundle(
+    run: Path,
+    out: Path,
+    about: Path | None,
+    labelled: tuple[Path, ...],
+    sources: tuple[str, ...],
+    background: Path | None,
+    ontology: Path | None,
+    stream: Path | None,
+    **options: Any,
+) -> None:
+    """Write the bundle of the training run RUN, after the parity ladder has passed.
+
+    With --report-fold or --calibration its robustness card is measured, which takes minutes.
+    """
+    from listen_edge.evaluation.card.inputs import CardOptions
     from listen_edge.export.build import BundleConfig
     from listen_edge.export.build import export_bundle as build
 
     described = json_object("--about", about.read_text()) if about else {}
-    build(run, out, BundleConfig(**options, about=described))
+    card = CardOptions(labelled, sources, background, ontology, stream)
+    build(run, out, BundleConfig(**options, about=described, card=card))
     click.echo(f"{out}: written")

@@ -17,7 +17,7 @@ from listen_edge.evaluation.questions import BenchmarkError, Question, Reply, re
 from listen_edge.evaluation.report import Report, grouped_reports
 
 TRAINED, NEVER = "trained elsewhere", "never trained"
-_WORDING = "Is there a sound of {} in the audio?"
+WORDING = "Is there a sound of {} in the audio?"
 _MAX_TRIES = 1000
 
 
@@ -34,8 +34,7 @@ def read_labelled(folder: Path, sources: Sequence[str] = ()) -> list[LabelledCli
     """Return the recordings of a folder with meta.csv (filename, label, source) and audio/.
 
     Args:
-        sources: keep recordings whose source contains one of these, whatever the case; empty
-            keeps all.
+        sources: as for of_sources.
 
     Raises:
         BenchmarkError: no such table, or no recording of such a source.
@@ -49,10 +48,25 @@ def read_labelled(folder: Path, sources: Sequence[str] = ()) -> list[LabelledCli
         )
         for row in rows
     ]
+    return of_sources(clips, sources, str(folder))
+
+
+def of_sources(
+    clips: Sequence[LabelledClip], sources: Sequence[str], where: str
+) -> list[LabelledClip]:
+    """Return the recordings whose source contains one of these names, whatever the case.
+
+    Args:
+        sources: empty keeps all.
+        where: they lie, for the error.
+
+    Raises:
+        BenchmarkError: no recording of such a source.
+    """
     for wanted in sources:
         if not any(wanted.lower() in clip.source.lower() for clip in clips):
             known = "; ".join(sorted({clip.source for clip in clips}))
-            raise BenchmarkError(f"{folder}: no recording of source {wanted!r}; there are {known}")
+            raise BenchmarkError(f"{where}: no recording of source {wanted!r}; there are {known}")
     return [
         clip
         for clip in clips
@@ -88,7 +102,7 @@ def labelled_questions(
                 absent += [other] * (not may_be_confused(clip.label, other))
         for label in (clip.label, *absent):
             group = "" if trained is None else TRAINED if label in trained else NEVER
-            text = _WORDING.format(label)
+            text = WORDING.format(label)
             questions.append(Question(clip.path, text, label, label == clip.label, group))
     if all(question.is_present for question in questions):
         raise BenchmarkError(

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from listen_edge.audio import read_audio
 from listen_edge.errors import ListenEdgeError
+from listen_edge.lines.answer import State
 from listen_edge.question import can_be_asked
 
 if TYPE_CHECKING:
@@ -57,12 +58,14 @@ class Reply:
         says_yes: None if neither yes nor no was said.
         text: the words as they came; empty from the engine.
         calibrated: whether the presence is a probability, see Answer.
+        state: of the engine's answer.
     """
 
     presence: float | None
     says_yes: bool | None
     text: str = ""
     calibrated: bool = False
+    state: State | None = None
 
 
 def ask_engine(
@@ -95,7 +98,9 @@ def ask_engine(
         answers = engine.ask(hear(audio), texts, source=audio.name)
         for place, answer in zip(of_clip, answers, strict=True):
             says_yes = None if answer.presence is None else answer.says_yes
-            replies[place] = Reply(answer.presence, says_yes, calibrated=answer.calibrated)
+            replies[place] = Reply(
+                answer.presence, says_yes, calibrated=answer.calibrated, state=answer.state
+            )
         on_clip()
     return [replies[place] for place in range(len(questions))]
 

@@ -1,0 +1,1 @@
+"""The robustness card: how far a bundle's answers hold, measured at the precision it ships."""
