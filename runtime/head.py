@@ -183,9 +183,10 @@ def logits(
 
     The attended value's product with the query is the attention's mean of each value's own.
     """
-    scores = keys @ queries.T
+    # A BLAS would wake its threads for this little work: 16 ms instead of 0.05 on a busy core.
+    scores = np.einsum("...qd,nd->...qn", keys, queries)
+    products = np.einsum("...qd,nd->...qn", values, queries)
     weights = np.exp(scores - scores.max(axis=-2, keepdims=True))
-    products = values @ queries.T
     attended = (weights * products).sum(axis=-2) / weights.sum(axis=-2)
     return np.asarray(attended + biases, np.float32)
 

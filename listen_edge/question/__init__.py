@@ -7,6 +7,8 @@ for more than one sound's presence is refused, never answered about a part of it
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from listen_edge.errors import QuestionError
 from listen_edge.question.grammar import after_frame
 from listen_edge.question.name import read_name
@@ -19,6 +21,7 @@ _MAX_QUESTION = 400  # characters, frame and all
 _EXAMPLE = 'for example "siren?" or "is a dog barking?"'
 
 
+@lru_cache(maxsize=4096)  # the same questions are asked of every window
 def parse_concept(question: str) -> str:
     """Return what a question asks about, in lower case without articles: "siren".
 
