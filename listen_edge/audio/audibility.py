@@ -22,7 +22,7 @@ MIN_BAND_HZ = 3_600  # narrower, more than a quarter of all sounds would be call
 NARROW_BAND_HZ = 4_700  # up to here answers need more certainty, see runtime/score.py: what 8 kHz
 # holds, and 0.5 kHz above it that a resampler's slope leaves as a mirror (ffmpeg's)
 NARROW_RATE = 8_000  # Hz of a source whose band is narrow
-MIN_HEARD_S = 0.5  # less sound than this tells neither presence nor absence
+MIN_HEARD_S = 0.2  # less sound than this tells neither presence nor absence
 MIN_HEARD_SHARE = 0.5  # of a window: what is shorter, or mostly zeros, cannot be called absent
 _FULL_SCALE = 0.999
 _PIECE = 1600  # samples, 0.1 s
