@@ -155,7 +155,8 @@ def test_a_run_starts_from_another_run_s_ears(
     tmp_path: Path, head_config: HeadConfig, prompt: Prompt
 ) -> None:
     train_head(replace(head_config, steps=5), tmp_path / "first", prompt)
-    again = replace(head_config, steps=1, lr=1e-9, average=0.0, init=str(tmp_path / "first"))
+    first_run = str(tmp_path / "first")
+    again = replace(head_config, steps=1, lr=1e-9, average=0.0, vector_dropout=0.1, init=first_run)
     train_head(again, tmp_path / "again", prompt)
     first, second = (load_ears(tmp_path / name).ears for name in ("first", "again"))
     for a, b in zip(first.parameters(), second.parameters(), strict=True):

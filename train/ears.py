@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -110,9 +110,15 @@ def copy_ears(path: Path, ears: Ears) -> None:
         BundleError: missing, damaged or of other sizes.
     """
     source = load_ears(path).ears
-    if source.adapter.config != ears.adapter.config or source.head.sizes != ears.head.sizes:
+    found, expected = _sizes(source), _sizes(ears)
+    if found != expected:
         raise BundleError(
-            f"{path}: {source.adapter.config} and {source.head.sizes}, expected "
-            f"{ears.adapter.config} and {ears.head.sizes}; train it with the same sizes"
+            f"{path}: {found[0]} and {found[1]}, expected {expected[0]} and {expected[1]}; train "
+            "it with the same sizes"
         )
     ears.load_state_dict(source.state_dict())
+
+
+def _sizes(ears: Ears) -> tuple[AdapterConfig, HeadSizes]:
+    """Return what the weights' shapes depend on, without the dropout."""
+    return replace(ears.adapter.config, dropout=0.0), replace(ears.head.sizes, dropout=0.0)
