@@ -94,9 +94,9 @@ def _shown_defaults(*path: str) -> dict[str, str]:
 def test_the_help_shows_the_listeners_own_defaults(command: str) -> None:
     trigger, (k, n) = TriggerConfig(), TriggerConfig.confirm
     wanted = {
-        "--on": f"{trigger.thresholds.on}",
-        "--off": f"{trigger.thresholds.off}",
-        "--confirm": f"{k}/{n}",
+        "--on": f"the bundle's, else {trigger.thresholds.on}",
+        "--off": f"the bundle's, else {trigger.thresholds.off}",
+        "--confirm": f"the bundle's, else {k}/{n}",
         "--end-after": f"{trigger.end_after_s}",
         "--cooldown": f"{trigger.cooldown_s}",
         "--long-event": f"{trigger.long_event_s}",

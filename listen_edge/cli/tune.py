@@ -37,7 +37,7 @@ def tune(
     per_hour: float,
     out: Path | None,
     hop: float | None,
-    confirm: tuple[int, int],
+    confirm: tuple[int, int] | None,
     negatives: Path | None,
     positives: Path | None,
     mixing: Mixing,
@@ -58,7 +58,7 @@ def tune(
     if negatives is None:
         raise click.UsageError("tune needs --negatives")
     concepts = list(dict.fromkeys(parse_concept(question) for question in questions))
-    config = ListenConfig(hop_s=hop, trigger=TriggerConfig(confirm=confirm))
+    config = ListenConfig(hop_s=hop, trigger=TriggerConfig(confirm=confirm or TriggerConfig.confirm))
     with load_engine(**engine_kwargs) as engine, spinner("windows") as advance:
         default, tuned = measure_operations(
             engine, concepts, negatives, positives, config, mixing,
