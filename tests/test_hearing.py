@@ -11,12 +11,13 @@ import pytest
 import soundfile
 from click.testing import CliRunner
 
+from listen_edge.bundle.manifest import MANIFEST, parse_manifest
 from listen_edge.cli.root import cli
 from listen_edge.errors import AudioError, ListenEdgeError
 from listen_edge.runtime.measure.background import mix, mixture
 from listen_edge.runtime.measure.hearing import Hearing, names_of, stretches
 from listen_edge.runtime.measure.mixing import CLEAR, Condition
-from listen_edge.runtime.measure.traces import Traces, read_traces
+from listen_edge.runtime.measure.traces import Traces, heard_by, read_traces
 from tests.streams import RATE, LevelEngine
 
 OVER_ROOM = Condition("10 dB", (10.0, 10.0), ("room",))
@@ -46,11 +47,13 @@ def hear(
     *,
     concepts: tuple[str, ...] = ("siren", "dog"),
     keep: bool = False,
-    bundle: str = "fake@0",
+    calibration: float = 1.0,
 ) -> tuple[Traces, int]:
     """Return the traces of the material, and how many windows were listened to for them."""
     engine = LevelEngine()
-    engine.bundle = SimpleNamespace(id=bundle, manifest=SimpleNamespace(events=None))
+    raw = {"calibration": calibration}
+    manifest = SimpleNamespace(name="fake", raw=raw, files=(), events=None)
+    engine.bundle = SimpleNamespace(id="fake", manifest=manifest)
     folder = material / "kept" if keep else None
     hearing = Hearing(engine, concepts, keep=folder)  # type: ignore[arg-type]
     folders = (material / part for part in ("natural", "lookalikes", "events"))
@@ -74,6 +77,18 @@ def test_what_holds_a_sound_is_not_asked_about_it(material: Path) -> None:
     room, street = traces.natural
     assert room.presence["siren"].max() < 0.5 < street.presence["dog"].max()
     assert len(room.ends_s) == 1 + (40 - 1) / 0.5  # one stream of both recordings
+
+
+def test_recordings_of_one_name_in_two_folders_are_two(material: Path) -> None:
+    write(material / "events/siren/far/f.wav", 0.9, 2)
+    traces, _ = hear(material, keep=True)
+    assert [trace.duration_s for trace in traces.events[:4:2]] == [3.0, 2.0]
+    assert hear(material, keep=True)[1] == 0
+
+
+def test_a_lookalike_that_holds_all_that_is_asked_is_left_out(material: Path) -> None:
+    traces, _ = hear(material, concepts=("siren",))
+    assert [trace.kind for trace in traces.lookalikes] == ["cat"]
 
 
 def test_an_event_is_heard_where_it_sounds_at_any_phase_of_the_hop(material: Path) -> None:
@@ -119,9 +134,33 @@ def test_what_has_changed_is_heard_again(material: Path) -> None:
     write(material / "natural/room/b.wav", 0.02, 10)
     _, n_windows = hear(material, keep=True)
     assert n_windows == pytest.approx(len(traces.natural[0].ends_s) + 2 * per_event, abs=4)
-    _, n_windows = hear(material, keep=True, bundle="fake@1")
+    _, n_windows = hear(material, keep=True, calibration=2.0)
     assert n_windows == hear(material)[1]
-    assert read_traces(material / "kept").bundle == "fake@1"
+
+
+def test_traces_hold_when_thresholds_are_written_into_the_bundle(tiny_folder: Path) -> None:
+    raw = json.loads((tiny_folder / MANIFEST).read_text())
+
+    def name(**changed: object) -> str:
+        return heard_by(parse_manifest(json.dumps({**raw, **changed}).encode()), "auto")
+
+    whole = name()
+    assert whole.startswith("tiny@")
+    settings = {"on": 0.9, "off": 0.5, "confirm": [2, 3]}
+    assert name(events=settings, eval=[], thresholds={"on": 0.6, "off": 0.4}) == whole
+    encoder, *others = raw["files"]
+    assert name(files=[encoder, *others[:-1]]) == whole
+    assert name(files=[{**encoder, "sha256": "0" * 64}, *others]) != whole
+    assert name(calibration={**raw["calibration"], "bias": 0.0}) != whole
+    assert heard_by(parse_manifest(json.dumps(raw).encode()), "never") != whole
+
+
+def test_hours_without_sub_folders_are_of_one_kind(material: Path) -> None:
+    for name in ("a", "b"):
+        (material / f"natural/room/{name}.wav").rename(material / f"natural/{name}.wav")
+    (material / "natural/street/siren/c.wav").unlink()
+    traces, _ = hear(material)
+    assert [trace.kind for trace in traces.natural] == [""] and len(traces.events) == 4
 
 
 def test_traces_of_recordings_that_are_gone_are_removed(material: Path) -> None:
@@ -224,10 +263,12 @@ def test_thresholds_are_chosen_on_what_was_kept(material: Path) -> None:
         assert result.exit_code == 0, result.output
         return result.stdout
 
-    (row,) = json.loads(run("--confirm", "1/1", "--format", "json"))
-    assert (row["on"], row["off"], row["confirm"]) == (0.6, 0.5, [1, 1])
+    row = json.loads(run("--confirm", "1/1", "--format", "json"))
+    assert (row["confirm"], row["by_question"]["dog"]["on"]) == ([1, 1], 0.6)
     assert row["false_alarms"] == 1 and row["hours"] == pytest.approx(0.0125, rel=0.1)
-    assert len(run().splitlines()) == 1 + 4
+    rows = json.loads(run("--format", "json"))
+    assert [one["confirm"] for one in rows] == [[1, 1], [2, 2], [2, 3], [3, 4]]
+    assert rows[0]["false_alarms"] == 1 and len(run().splitlines()) == 1 + 4
     field = material / "events.json"
     table = run("--confirm", "1/1", "--write", str(field))
     assert table.splitlines()[-6].startswith("all") and "alarms in hours: none" in table

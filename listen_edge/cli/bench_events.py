@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,7 +72,7 @@ def bench_events(
     conditions = [CLEAR, *(replace(masked, over=over) for masked in MASKED)]
     with load_engine(**engine_kwargs) as engine, spinner("windows") as advance:
         config = ListenConfig.of(engine.bundle.manifest.events)
-        hearing = Hearing(engine, concepts, keep=keep, on_window=advance)
+        hearing = Hearing(engine, concepts, llm=engine_kwargs["llm"], keep=keep, on_window=advance)
         traces = hearing.listen(natural, lookalikes, events, conditions, seed=seed)
     _tell(traces, config, form)
 
@@ -119,7 +121,10 @@ def bench_thresholds(
     per_100: float,
     form: str,
 ) -> None:
-    """Try thresholds on what `bench events --keep` heard, without listening again."""
+    """Try thresholds on what `bench events --keep` heard, without listening again.
+
+    One choice is shown by question, several in a line each.
+    """
     from listen_edge.runtime.listening.listener import ListenConfig
     from listen_edge.runtime.listening.trigger import TriggerConfig
     from listen_edge.runtime.measure.sweep import manifest_field, own_thresholds, sweep
@@ -127,11 +132,14 @@ def bench_thresholds(
 
     traces = read_traces(traces_folder)
     choices = list(sweep(traces, ons, offs, confirms, TriggerConfig()))
-    if write is None:
+    if len(choices) > 1 and write is None:
         _print_choices(choices, form)
         return
     if len(choices) != 1:
-        raise click.UsageError("--write needs one --on, one --off (at most it) and one --confirm")
+        raise click.UsageError("expected one --on, one --off (at most it) and one --confirm")
+    if write is None:
+        _tell(traces, ListenConfig(trigger=choices[0].config), form)
+        return
     grid = sorted({*(on for on in _ONS if on >= lowest), *ons})
     config = choices[0].config
     own = own_thresholds(traces, grid, config, per_100=per_100)
@@ -149,10 +157,13 @@ def _tell(traces: Traces, config: ListenConfig, form: str) -> None:
     every = together(found.values())
     if form == "json":
         figures = {
-            "bundle": traces.bundle,
+            "heard_by": traces.bundle,
             "confirm": list(config.trigger.confirm),
             **every.to_json(),
-            "by_question": {concept: one.to_json() for concept, one in found.items()},
+            "by_question": {
+                concept: {**asdict(thresholds[concept]), **one.to_json()}
+                for concept, one in found.items()
+            },
         }
         click.echo(json.dumps(figures, indent=1))
         return
@@ -163,7 +174,7 @@ def _tell(traces: Traces, config: ListenConfig, form: str) -> None:
 def _print_parts(every: Operation) -> None:
     """Print where the alarms were, and how long the sounds were that were heard."""
     for name, counts in (("hours", every.alarms), ("look-alikes", every.lookalike_alarms)):
-        listed = ", ".join(f"{kind} {n}" for kind, n in counts.items())
+        listed = ", ".join(f"{kind} {n}" for kind, n in Counter(counts).most_common())
         click.echo(f"alarms in {name}: {listed or 'none'}")
     for name, figure in every.recall_by_duration().items():
         click.echo(f"recall of sounds {name}: {figure:.2f}")

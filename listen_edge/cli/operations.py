@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from listen_edge.cli.options import together
+from listen_edge.runtime.measure.mixing import CLEAR, MASKED, MIXED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -37,7 +38,8 @@ def print_operations(
     from listen_edge.runtime.measure.false_alarms import together
 
     every = together(operations.values())
-    conditions = list(dict.fromkeys(outcome.condition for outcome in every.outcomes))
+    mixed_at = {outcome.condition for outcome in every.outcomes}
+    conditions = [one.name for one in (CLEAR, *MASKED, MIXED) if one.name in mixed_at]
     click.echo(
         f"{'question':<16}{'from':>6}{'false alarms':>15}{'per day':>9}{'at most':>8}"
         f"{'look-alikes':>13}" + "".join(f"{name:>7}" for name in conditions) + f"{'p50':>6}"

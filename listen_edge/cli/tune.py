@@ -76,8 +76,11 @@ def tune(
     with load_engine(**engine_kwargs) as engine, spinner("windows") as advance:
         config = ListenConfig.of(engine.bundle.manifest.events).trigger
         config = replace(config, confirm=confirm or config.confirm)
-        hearing = Hearing(engine, concepts, hop_s=hop, keep=keep, on_window=advance)
+        hearing = Hearing(
+            engine, concepts, hop_s=hop, llm=engine_kwargs["llm"], keep=keep, on_window=advance
+        )
         traces = hearing.listen(negatives, None, positives, [condition], seed=seed)
+        bundle_id = engine.bundle.id
     found = tuned(traces, config, per_day=per_day)
     default = dict.fromkeys(concepts, config.thresholds)
     for thresholds in (default, found):
@@ -85,7 +88,7 @@ def tune(
         print_operations(measured, thresholds)
     if out is not None:
         TunedThresholds(
-            bundle=traces.bundle,
+            bundle=bundle_id,
             hop_s=traces.hop_s,
             confirm=config.confirm,
             by_concept={concept: (t.on, t.off) for concept, t in found.items()},

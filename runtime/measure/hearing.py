@@ -10,6 +10,7 @@ import math
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,14 @@ from listen_edge.runtime.engine import Engine
 from listen_edge.runtime.listening.listener import ListenConfig, Listener
 from listen_edge.runtime.measure.background import mixture
 from listen_edge.runtime.measure.mixing import CLEAR, Condition
-from listen_edge.runtime.measure.traces import Part, Trace, TraceFolder, Traces, file_hash
+from listen_edge.runtime.measure.traces import (
+    Part,
+    Trace,
+    TraceFolder,
+    Traces,
+    file_hash,
+    heard_by,
+)
 from listen_edge.runtime.sources import Source
 from listen_edge.runtime.sources.file import FolderSource, SamplesSource
 
@@ -53,6 +61,7 @@ class Hearing:
     Args:
         concepts: what is asked.
         hop_s: between windows; None: the bundle's.
+        llm: when the engine asks the LLM; traces of another mode are others.
         keep: folder of the traces, see TraceFolder; None: they are not kept.
         on_window: called as it goes.
     """
@@ -63,12 +72,14 @@ class Hearing:
         concepts: Sequence[str],
         *,
         hop_s: float | None = None,
+        llm: str = "auto",
         keep: Path | None = None,
         on_window: Callable[[], None] = lambda: None,
     ) -> None:
         self._engine, self._concepts = engine, list(concepts)
         self._hop_s = hop_s or engine.hop_s
-        self._kept = TraceFolder(keep, engine.bundle.id, self._hop_s)
+        self._bundle = heard_by(engine.bundle.manifest, llm)
+        self._kept = TraceFolder(keep, self._bundle, self._hop_s)
         self._on_window = on_window
         self._hashes: dict[tuple[Path, ...], str] = {}
 
@@ -97,7 +108,7 @@ class Hearing:
             AudioError: hours without any that a question can be asked in, or no events of one.
         """
         found = Traces(
-            self._engine.bundle.id,
+            self._bundle,
             self._hop_s,
             natural=list(self._natural(natural)),
             lookalikes=list(self._lookalikes(lookalikes)) if lookalikes else [],
@@ -116,26 +127,25 @@ class Hearing:
             asked = [concept for concept in self._concepts if concept not in stretch.holds]
             if not asked:
                 continue
-            source = FolderSource(folder, stretch.paths)
-
-            def listen(
-                source: Source = source, asked: list[str] = asked, kind: str = stretch.kind
-            ) -> Trace:
-                return Trace(kind, *self.presence(source, asked))
-
+            listen = partial(self._played, FolderSource(folder, stretch.paths), asked, stretch.kind)
             name = str(stretch.paths[0].relative_to(folder))
             try:
                 yield self._kept.heard("natural", name, [asked, self._hash(stretch.paths)], listen)
             except AudioError as err:  # the others may be whole
                 logger.warning("%s", err)
 
+    def _played(self, source: Source, asked: list[str], kind: str) -> Trace:
+        return Trace(kind, *self.presence(source, asked))
+
     def _lookalikes(self, folder: Path) -> Iterator[Trace]:
         for path in recordings_below(folder):
             held = names_of(path, folder)
             asked = [concept for concept in self._concepts if concept not in held]
-            label = path.relative_to(folder).parts[0]
-            name = str(path.relative_to(folder))
-            yield from self._mixed("lookalikes", name, path, label, asked, CLEAR, (), 0)
+            own = path.relative_to(folder)
+            if asked:
+                yield from self._mixed(
+                    "lookalikes", str(own), path, own.parts[0], asked, CLEAR, (), 0
+                )
 
     def _events(
         self, folder: Path, natural: Path, conditions: Sequence[Condition], seed: int
@@ -149,7 +159,7 @@ class Hearing:
                 for condition in conditions:
                     below = _drawn_from(natural, kinds, condition, at)
                     for k in range(condition.n):
-                        name = f"{concept}/{path.name}/{condition.name}-{k}"
+                        name = f"{concept}/{path.relative_to(folder)}/{condition.name}-{k}"
                         yield from self._mixed(
                             "events", name, path, condition.name, [concept], condition, below,
                             seed + k,
@@ -234,7 +244,7 @@ def _drawn_from(
     natural: Path, kinds: Mapping[str, list[Path]], condition: Condition, at: int
 ) -> tuple[Path, ...]:
     """Return the recordings that the at-th event of a question is mixed into."""
-    if condition.over is None:
+    if condition.over is None or kinds.keys() == {""}:  # hours without sub-folders
         return tuple(path for paths in kinds.values() for path in paths)
     if not condition.over:
         return ()

@@ -18,11 +18,15 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from listen_edge.bundle.manifest import Manifest
 from listen_edge.errors import ListenEdgeError, one_line
 from listen_edge.replacing import replacing
 
 Part = Literal["natural", "lookalikes", "events"]
 PARTS: tuple[Part, ...] = get_args(Part)
+# Of a manifest, what presence does not depend on.
+_NOT_HEARD = ("version", "about", "files", "thresholds", "events", "requirements", "parity", "eval")
+_NOT_HEARD_ROLES = ("clip", "document", "expected")
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ class Traces:
     """All that one bundle heard.
 
     Attributes:
-        bundle: name and hash.
+        bundle: see heard_by.
         hop_s: between windows.
         natural: hours without the sounds that are asked for.
         lookalikes: each a sound that may be taken for one of them.
@@ -115,6 +119,20 @@ class TraceFolder:
             for path in (self._folder / part).rglob("*.npz"):  # type: ignore[operator]
                 if path not in self._used:
                     path.unlink()
+
+
+def heard_by(manifest: Manifest, llm: str) -> str:
+    """Return the name of all in a bundle that presence depends on.
+
+    Its thresholds, figures and documents are left out: traces hold on when they are written in.
+
+    Args:
+        llm: when the LLM is asked, see Engine.
+    """
+    files = (file for file in manifest.files if file.role not in _NOT_HEARD_ROLES)
+    heard = {key: value for key, value in manifest.raw.items() if key not in _NOT_HEARD}
+    text = json.dumps([heard, sorted(file.sha256 for file in files), llm], sort_keys=True)
+    return f"{manifest.name}@{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 def read_traces(folder: Path) -> Traces:
