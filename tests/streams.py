@@ -64,7 +64,10 @@ class LevelEngine:
     """Hears a sound as present as the newest tenth of its window is loud; one second a window."""
 
     window_s, hop_s, sample_rate = 1.0, 0.5, RATE
-    bundle = SimpleNamespace(id="fake@sha256:00000000")
+    bundle = SimpleNamespace(
+        id="fake@sha256:00000000",
+        manifest=SimpleNamespace(name="fake", raw={}, files=(), events=None),
+    )
 
     def __init__(self, *, seconds_per_window: float = 0.0):
         self.n_windows = 0

@@ -15,7 +15,7 @@ from listen_edge.cli.commands import COMMANDS
 from listen_edge.cli.root import cli
 from listen_edge.runtime.listening.liveness import LivenessConfig
 from listen_edge.runtime.listening.trigger import TriggerConfig
-from listen_edge.runtime.measure.mixing import Mixing
+from listen_edge.runtime.measure.mixing import MIXED, OVER
 
 _HEAVY = ("numpy", "onnxruntime", "llama_cpp", "torch", "soundfile", "rich")
 _SHARED = ("root", "commands", "lazy_group", "options", "telling")
@@ -63,7 +63,7 @@ def test_the_list_of_commands_says_what_they_say_themselves() -> None:
         (["ask", "--help"], {"ask"}),
         (["mic", "--help"], {"mic", "listening", "listen_options", "stopping"}),
         (["tune", "--help"], {"tune", "operations"}),
-        (["bench", "--help"], {"bench", "operations"}),
+        (["bench", "--help"], {"bench", "bench_events", "operations"}),
         (["train", "--help"], {"train"}),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
@@ -94,9 +94,9 @@ def _shown_defaults(*path: str) -> dict[str, str]:
 def test_the_help_shows_the_listeners_own_defaults(command: str) -> None:
     trigger, (k, n) = TriggerConfig(), TriggerConfig.confirm
     wanted = {
-        "--on": f"{trigger.thresholds.on}",
-        "--off": f"{trigger.thresholds.off}",
-        "--confirm": f"{k}/{n}",
+        "--on": f"the bundle's, else {trigger.thresholds.on}",
+        "--off": f"the bundle's, else {trigger.thresholds.off}",
+        "--confirm": f"the bundle's, else {k}/{n}",
         "--end-after": f"{trigger.end_after_s}",
         "--cooldown": f"{trigger.cooldown_s}",
         "--long-event": f"{trigger.long_event_s}",
@@ -105,12 +105,11 @@ def test_the_help_shows_the_listeners_own_defaults(command: str) -> None:
     assert wanted.items() <= _shown_defaults(command).items()
 
 
-@pytest.mark.parametrize("command", [["tune"], ["bench", "stream"]], ids=" ".join)
-def test_the_help_shows_the_defaults_of_mixing(command: list[str]) -> None:
-    shown = _shown_defaults(*command)
-    assert shown["--snr"] == "{}, {}".format(*Mixing().snr_db)
-    assert shown["--mixtures"].partition(";")[0] == f"{Mixing().n_mixtures}"
-    assert shown["--seed"] == f"{Mixing().seed}"
+def test_the_help_shows_the_defaults_of_mixing() -> None:
+    shown = _shown_defaults("tune")
+    assert shown["--snr"] == "{}, {}".format(*MIXED.snr_db)
+    assert shown["--mixtures"].partition(";")[0] == f"{MIXED.n}"
+    assert _shown_defaults("bench", "events")["--over"] == ", ".join(OVER)
 
 
 @pytest.mark.skipif(not hasattr(click, "NoSuchCommand"), reason="this click suggests no commands")

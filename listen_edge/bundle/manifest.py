@@ -14,6 +14,7 @@ from typing import Any
 from listen_edge.bundle.calibration import Calibration
 from listen_edge.bundle.head import HeadManifest
 from listen_edge.errors import BundleError, one_line
+from listen_edge.event_settings import EventSettings
 from listen_edge.json_fields import malformed_fields, parse_json
 from listen_edge.prompt import Prompt
 
@@ -71,6 +72,7 @@ class Manifest:
     Attributes:
         id: name and the start of the file's hash, as answers quote it: "tiny@sha256:ab12cd34".
         head: of the question head; None where the LLM alone answers.
+        events: when presence becomes an event; None: as a listener does by default.
         raw: all of it, with what is for people.
     """
 
@@ -90,6 +92,7 @@ class Manifest:
     head: HeadManifest | None
     on_threshold: float
     off_threshold: float
+    events: EventSettings | None
     raw: dict[str, Any]
 
 
@@ -119,6 +122,8 @@ def parse_manifest(text: bytes) -> Manifest:
     _check_paths([*(file.path for file in manifest.files), manifest.gguf.path])
     if not 0 < manifest.off_threshold <= manifest.on_threshold < 1:
         raise BundleError(f"{MANIFEST}: thresholds, expected 0 < off <= on < 1")
+    if manifest.events is not None and (why := manifest.events.impossible()):
+        raise BundleError(f"{MANIFEST}: events: {why}")
     if not (0 < manifest.hop_s <= manifest.window_s <= 30 and manifest.sample_rate == 16_000):
         raise BundleError(f"{MANIFEST}: audio, expected 16000 Hz and 0 < hop_s <= window_s <= 30")
     if manifest.head is not None:
@@ -161,6 +166,7 @@ def _manifest(raw: dict[str, Any], sha256: str) -> Manifest:
         head=HeadManifest.from_json(raw["head"]) if raw.get("head") else None,
         on_threshold=thresholds["on"],
         off_threshold=thresholds["off"],
+        events=EventSettings.from_json(raw["events"]) if "events" in raw else None,
         raw=raw,
     )  # fmt: skip
 

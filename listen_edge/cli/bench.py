@@ -4,21 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from listen_edge.cli.operations import (
-    WANTED_PER_HOUR,
-    print_operations,
-    recordings_options,
-    spinner,
-)
+from listen_edge.cli.bench_events import bench_events, bench_thresholds
 from listen_edge.cli.options import PATH, READABLE, engine_options, load_engine
-
-if TYPE_CHECKING:
-    from listen_edge.runtime.measure.false_alarms import Operation
-    from listen_edge.runtime.measure.mixing import Mixing
 
 
 @click.group(invoke_without_command=True)
@@ -53,6 +44,10 @@ def bench(
     _print_figures(figures)
 
 
+bench.add_command(bench_events)
+bench.add_command(bench_thresholds)
+
+
 @bench.command("stream")
 @click.option("--minutes", type=click.FloatRange(0.2, 1440), default=10.0, help="In real time.")
 @click.option(
@@ -62,50 +57,22 @@ def bench(
     help="For a compressed day; 0 leaves it out.",
 )
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table")
-@recordings_options
+@click.option("--seed", type=click.IntRange(0), default=0, help="Of what is played.")
 @engine_options
 def bench_stream(
-    minutes: float,
-    soak_minutes: float,
-    form: str,
-    negatives: Path | None,
-    positives: Path | None,
-    mixing: Mixing,
-    **engine_kwargs: Any,
+    minutes: float, soak_minutes: float, form: str, seed: int, **engine_kwargs: Any
 ) -> None:
-    """Listening for long: compute, latency, dropped windows, an idle room, memory, false alarms.
-
-    False alarms and recall are measured where --negatives and --positives are given.
-    """
-    from listen_edge.runtime.listening.listener import ListenConfig
-    from listen_edge.runtime.measure.false_alarms import summarize
+    """Listening for long: compute, latency, dropped windows, an idle room, memory."""
     from listen_edge.runtime.measure.stream import QUESTIONS, measure_soak, measure_stream
-    from listen_edge.runtime.measure.tune import TARGETS, measure_operations
 
-    default: dict[str, Operation] = {}
-    tuned: dict[str, Operation] = {}
     with load_engine(**engine_kwargs) as engine:
-        figures = measure_stream(engine, QUESTIONS, minutes=minutes, seed=mixing.seed)
+        figures = measure_stream(engine, QUESTIONS, minutes=minutes, seed=seed)
         if soak_minutes:
             figures |= measure_soak(engine, QUESTIONS, minutes=soak_minutes)
-        if negatives is not None:
-            with spinner("windows") as advance:
-                default, tuned = measure_operations(
-                    engine, TARGETS, negatives, positives, ListenConfig(), mixing,
-                    per_hour=WANTED_PER_HOUR, on_window=advance,
-                )  # fmt: skip
-            figures |= summarize(default)
     if form == "json":
-        rows = {"default": _to_json(default), "tuned": _to_json(tuned)}
-        click.echo(json.dumps({**figures, "questions": rows}, indent=1))
+        click.echo(json.dumps(figures, indent=1))
         return
     _print_figures(figures)
-    if default:
-        print_operations(default, tuned)
-
-
-def _to_json(operations: dict[str, Operation]) -> dict[str, Any]:
-    return {concept: operation.to_json() for concept, operation in operations.items()}
 
 
 def _print_figures(figures: dict[str, float]) -> None:

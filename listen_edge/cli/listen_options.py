@@ -15,13 +15,13 @@ from listen_edge.cli.options import (
     question_option,
     rate_range,
     together,
-    unless_default,
 )
 from listen_edge.runtime.listening.liveness import LivenessConfig
 from listen_edge.runtime.listening.trigger import TriggerConfig
 from listen_edge.runtime.thresholds import Thresholds
 
 if TYPE_CHECKING:
+    from listen_edge.event_settings import EventSettings
     from listen_edge.runtime.engine import Engine
     from listen_edge.runtime.listening.listener import ListenConfig
 
@@ -30,10 +30,16 @@ _TRIGGER, _LIVENESS = TriggerConfig(), LivenessConfig()
 # When windows become events.
 _event_options = together(
     click.option(
-        "--on", default=_TRIGGER.thresholds.on, type=float, help="Presence that begins an event."
+        "--on",
+        type=float,
+        help="Presence that begins an event.  "
+        f"[default: the bundle's, else {_TRIGGER.thresholds.on}]",
     ),
     click.option(
-        "--off", default=_TRIGGER.thresholds.off, type=float, help="Presence that keeps it going."
+        "--off",
+        type=float,
+        help="Presence that keeps it going.  "
+        f"[default: the bundle's, else {_TRIGGER.thresholds.off}]",
     ),
     click.option("--hop", type=float, help="Seconds between windows.  [default: the bundle's]"),
     confirm_option,
@@ -96,11 +102,12 @@ listen_options = together(
 
 
 def listen_config(
+    settings: EventSettings | None = None,
     *,
-    on: float,
-    off: float,
+    on: float | None,
+    off: float | None,
     hop: float | None,
-    confirm: tuple[int, int],
+    confirm: tuple[int, int] | None,
     end_after: float,
     cooldown: float,
     long_event: float,
@@ -110,22 +117,32 @@ def listen_config(
     waits_for_device: bool,
     thresholds_path: Path | None,
 ) -> ListenConfig:
-    """Return what the options of listen_options describe.
+    """Return what the options of listen_options describe; those not set are the bundle's.
+
+    Args:
+        settings: the bundle's, of events. Its thresholds of single questions hold where neither
+            --on nor --off is set.
 
     Raises:
         ListenEdgeError: options that cannot go together.
     """
     from listen_edge.runtime.listening.listener import ListenConfig
 
-    thresholds = chosen_thresholds(
-        unless_default("on", on), unless_default("off", off), _TRIGGER.thresholds
+    shipped = ListenConfig.of(settings)
+    is_shipped = on is None and off is None
+    trigger = TriggerConfig(
+        chosen_thresholds(on, off, shipped.trigger.thresholds),
+        confirm or shipped.trigger.confirm,
+        end_after,
+        cooldown,
+        long_event,
     )
-    trigger = TriggerConfig(thresholds, confirm, end_after, cooldown, long_event)
     if hop is not None:
         trigger.check_hop(hop)
     return ListenConfig(
         hop_s=hop,
         trigger=trigger,
+        thresholds=shipped.thresholds if is_shipped else {},
         gate_dbfs=gate,
         liveness=LivenessConfig(silent_after_s=stall_timeout),
         waits_for_device=waits_for_device,
@@ -141,5 +158,5 @@ def with_tuned_thresholds(config: ListenConfig, path: Path | None, engine: Engin
 
     tuned = read_thresholds(path)
     tuned.check_use(engine.bundle.id, config.hop_s or engine.hop_s, config.trigger.confirm)
-    thresholds = {concept: Thresholds(on, off) for concept, (on, off) in tuned.by_concept.items()}
-    return replace(config, thresholds=thresholds)
+    own = {concept: Thresholds(on, off) for concept, (on, off) in tuned.by_concept.items()}
+    return replace(config, thresholds={**config.thresholds, **own})

@@ -44,12 +44,13 @@ def listen_in_turn(
         parse_concept(question)  # a bad question fails before anything is loaded
     with StopSignals() as signals:
         try:
-            config = listen_config(**options)
+            listen_config(**options)  # what cannot be fails before anything is loaded
             sources = [_opened(opener) for opener in openers]
             if len(sources) == 1 and isinstance(sources[0], AudioError):
                 raise sources[0]  # before anything is loaded
             with load_engine(bundle, backend, threads, llm) as engine:
                 _test(engine)
+                config = listen_config(engine.bundle.manifest.events, **options)
                 config = with_tuned_thresholds(config, options["thresholds_path"], engine)
                 n_failed = 0
                 for source in sources:

@@ -1,70 +1,59 @@
-"""What tune and bench stream share: false alarms and recall on a user's own recordings."""
+"""What tune and bench events share: what is heard in a user's own recordings, as a table."""
 
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, contextmanager
-from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from listen_edge.cli.options import together
-from listen_edge.runtime.measure.mixing import Mixing
+from listen_edge.runtime.measure.mixing import CLEAR, MASKED, MIXED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from listen_edge.runtime.measure.false_alarms import Operation
+    from listen_edge.runtime.thresholds import Thresholds
 
-WANTED_PER_HOUR = 0.5  # false alarms
-_FOLDER = click.Path(file_okay=False, exists=True, path_type=Path)
+WANTED_PER_DAY = 1.0  # false alarms
+folder_type = click.Path(file_okay=False, exists=True, path_type=Path)
 
-
-_recordings_options = together(
+# Of a pass over recordings.
+pass_options = together(
+    click.option("--seed", type=click.IntRange(0), default=0, help="Of the mixtures."),
     click.option(
-        "--negatives",
-        type=_FOLDER,
-        help="Hours without the sounds; a sub-folder named like a question is left out for it.",
+        "--keep",
+        type=click.Path(file_okay=False, path_type=Path),
+        help="Keep what is heard here; a pass that was stopped goes on.  [default: nowhere]",
     ),
-    click.option("--positives", type=_FOLDER, help="A sub-folder of recordings per question."),
-    click.option(
-        "--snr",
-        type=(float, float),
-        default=Mixing.snr_db,
-        help="Lowest and highest dB of a recording over the negatives it is mixed into.",
-    ),
-    click.option(
-        "--mixtures", type=click.IntRange(1, 1000), default=Mixing.n_mixtures, help="Per recording."
-    ),
-    click.option("--seed", default=Mixing.seed, help="Of the mixtures."),
 )
 
 
-def recordings_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add where the recordings lie, `negatives` and `positives`, and the `mixing` of the two."""
+def print_operations(
+    operations: Mapping[str, Operation], thresholds: Mapping[str, Thresholds]
+) -> None:
+    """Print a table of questions, and of all of them together in the last line."""
+    from listen_edge.runtime.measure.false_alarms import together
 
-    @wraps(command)
-    def with_mixing(snr: tuple[float, float], mixtures: int, seed: int, **options: Any) -> Any:
-        return command(mixing=Mixing(snr, mixtures, seed), **options)
-
-    return _recordings_options(with_mixing)
-
-
-def print_operations(default: dict[str, Operation], tuned: dict[str, Operation]) -> None:
-    """Print a table of questions, at default thresholds and at tuned ones."""
+    every = together(operations.values())
+    mixed_at = {outcome.condition for outcome in every.outcomes}
+    conditions = [one.name for one in (CLEAR, *MASKED, MIXED) if one.name in mixed_at]
     click.echo(
-        f"{'question':<20}{'thresholds':>14}{'false alarms':>16}{'per hour':>10}"
-        f"{'recall':>8}{'p50':>7}{'p95 s to event':>16}"
+        f"{'question':<16}{'from':>6}{'false alarms':>15}{'per day':>9}{'at most':>8}"
+        f"{'look-alikes':>13}" + "".join(f"{name:>7}" for name in conditions) + f"{'p50':>6}"
+        f"{'p95 s':>6}"
     )
-    for kind, operations in (("default", default), ("tuned", tuned)):
-        for concept, operation in operations.items():
-            click.echo(
-                f"{concept:<20}{kind:>7} {operation.thresholds.on:6.3f}"
-                f"{operation.false_alarms:>8} in {operation.hours:.1f} h"
-                f"{operation.false_alarms_per_hour:>8.2f}{operation.recall:>9.2f}"
-                f"{operation.latency_s(0.5):>7.1f}{operation.latency_s(0.95):>10.1f}"
-            )
+    for concept, one in (*operations.items(), ("all", every)):
+        on = f"{thresholds[concept].on:.3f}" if concept in thresholds else ""
+        click.echo(
+            f"{concept:<16}{on:>6}{one.false_alarms:>5} in {one.hours:>4.1f} h"
+            f"{one.per_day:>9.1f}{one.upper_bound_per_day:>8.1f}{one.per_100_lookalikes:>9.1f} %"
+            f"{'':2}"
+            + "".join(f"{one.recall(name):>7.2f}" for name in conditions)
+            + f"{one.latency_s(0.5):>6.1f}{one.latency_s(0.95):>6.1f}"
+        )
 
 
 def spinner(what: str) -> AbstractContextManager[Callable[[], None]]:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import click
-from click.core import ParameterSource
 
 from listen_edge.errors import ListenEdgeError, one_line
 from listen_edge.runtime.listening.trigger import TriggerConfig
@@ -46,7 +45,8 @@ question_option = click.option(
 )
 
 
-def _parse_confirm(context: click.Context, option: click.Parameter, value: str) -> tuple[int, int]:
+def parse_confirm(context: click.Context, option: click.Parameter, value: str) -> tuple[int, int]:
+    """Return k and n of "k/n"."""
     k, slash, n = value.partition("/")
     if not (slash and k.isdecimal() and n.isdecimal()):
         raise click.BadParameter(f"{value!r}, expected K/N such as 3/4: k of the last n windows")
@@ -58,9 +58,9 @@ rate_range = click.IntRange(4_000, 768_000)  # audio.limits', which would import
 confirm_option = click.option(
     "--confirm",
     metavar="K/N",
-    default="{}/{}".format(*TriggerConfig.confirm),
-    callback=_parse_confirm,
-    help="An event begins when K of the last N windows reach the threshold.",
+    callback=lambda context, option, value: value and parse_confirm(context, option, value),
+    help="An event begins when K of the last N windows reach the threshold.  "
+    "[default: the bundle's, else {}/{}]".format(*TriggerConfig.confirm),
 )
 
 
@@ -114,12 +114,6 @@ def chosen_thresholds(on: float | None, off: float | None, default: Thresholds) 
     if off is None:
         off = default.off if on is None else min(default.off, on)
     return replace(default, on=max(default.on, off) if on is None else on, off=off)
-
-
-def unless_default(name: str, value: float) -> float | None:
-    """Return an option's value, None if the user did not set it."""
-    source = click.get_current_context().get_parameter_source(name)
-    return None if source is ParameterSource.DEFAULT else value
 
 
 def load_engine(

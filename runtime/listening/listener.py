@@ -21,6 +21,7 @@ from listen_edge.audio.audibility import audibility, is_louder
 from listen_edge.audio.limits import MIN_DURATION_S
 from listen_edge.bundle.opening import open_bundle
 from listen_edge.errors import AudioError, ListenEdgeError
+from listen_edge.event_settings import EventSettings
 from listen_edge.lines.answer import Answer, Reason
 from listen_edge.lines.event import Ending, Event
 from listen_edge.lines.health import Health
@@ -69,6 +70,15 @@ class ListenConfig:
     clips_dir: Path | None = None
     heartbeat_s: float = 60.0
 
+    @classmethod
+    def of(cls, settings: EventSettings | None) -> ListenConfig:
+        """Return how to listen with a bundle that carries these settings, see Manifest.events."""
+        if settings is None:
+            return cls()
+        thresholds = Thresholds(settings.on, settings.off)
+        own = {one.concept: Thresholds(one.on, one.off) for one in settings.by_concept}
+        return cls(trigger=TriggerConfig(thresholds, settings.confirm), thresholds=own)
+
 
 class Listener:
     """Iterate over it once for answers, events and health as they come.
@@ -77,7 +87,7 @@ class Listener:
         engine: answers the windows; not to be used elsewhere meanwhile.
         source: see sources.Source; opened and closed here.
         questions: see parse_concept; two wordings of one question are asked once.
-        config: see ListenConfig.
+        config: None: the bundle's settings of events, and the defaults of ListenConfig.
 
     Raises:
         ListenEdgeError: an impossible configuration.
@@ -93,7 +103,7 @@ class Listener:
         questions: Sequence[str],
         config: ListenConfig | None = None,
     ) -> None:
-        config = config or ListenConfig()
+        config = config or ListenConfig.of(engine.bundle.manifest.events)
         hop_s = engine.hop_s if config.hop_s is None else config.hop_s
         if not 0.1 <= hop_s <= engine.window_s:
             raise ListenEdgeError(
@@ -313,7 +323,7 @@ def listen(
         source: a Source; or "mic", "mic:part of a device's name", a URL that ffmpeg plays, or the
             path of a recording or of a folder of them.
         questions: see parse_concept.
-        config: see ListenConfig.
+        config: as for Listener.
         on_event, on_health: called between answers; Listener yields all three instead.
 
     Raises:

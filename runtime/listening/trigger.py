@@ -20,10 +20,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from listen_edge.errors import ListenEdgeError
+from listen_edge.event_settings import MAX_CONFIRM_WINDOWS
 from listen_edge.lines.event import Ending, Phase
 from listen_edge.runtime.thresholds import Thresholds
 
-MAX_CONFIRM_WINDOWS = 60
 EVENT_THRESHOLDS = Thresholds(on=0.99, off=0.9)
 
 

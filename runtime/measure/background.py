@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +12,57 @@ from numpy.typing import NDArray
 from listen_edge.audio import level_dbfs, read_audio
 from listen_edge.errors import AudioError
 from listen_edge.log_mel import SAMPLE_RATE
+from listen_edge.runtime.measure.mixing import ROOM_DBFS
 
 LEAD_S, TAIL_S = 6.0, 8.0  # of background around a mixed-in recording
+_MAX_CLIP_S = 10.0
 _MIN_BACKGROUND_DBFS = -60.0  # below, a signal-to-noise ratio says nothing
 _ACTIVE_DB = 20.0  # frames so far below the loudest are not the sound
 _FRAME = 800  # samples, 50 ms
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """A sound in its background.
+
+    Attributes:
+        samples: shape (n_samples,).
+        onset_s: where the sound begins.
+        duration_s: how long it sounds, pauses left out: its frames of 50 ms within 20 dB of the
+            loudest.
+    """
+
+    samples: NDArray[np.float32]
+    onset_s: float
+    duration_s: float
+
+
+def mixture(
+    path: Path,
+    backgrounds: Sequence[Path],
+    snr_db: tuple[float, float],
+    rng: np.random.Generator,
+    hop_s: float,
+) -> Mixture:
+    """Return a recording, its first ten seconds, in a stretch of others.
+
+    Args:
+        backgrounds: to draw the stretch from; empty: the noise of a quiet room.
+        hop_s: the lead is shortened by up to so much: windows meet the onset at any phase.
+
+    Raises:
+        AudioError: a recording cannot be heard.
+    """
+    sound = read_audio(path)[: round(_MAX_CLIP_S * SAMPLE_RATE)]
+    if backgrounds:
+        background = draw_background(list(backgrounds), len(sound), rng)
+    else:
+        n = len(sound) + round((LEAD_S + TAIL_S) * SAMPLE_RATE)
+        background = rng.normal(0, 10 ** (ROOM_DBFS / 20), n).astype(np.float32)
+    mixed, onset_s = mix(sound, background, snr_db, rng)
+    n_cut = round(rng.uniform(0, hop_s) * SAMPLE_RATE)
+    duration_s = float(_frames(sound)[1].sum()) * _FRAME / SAMPLE_RATE
+    return Mixture(mixed[n_cut:], onset_s - n_cut / SAMPLE_RATE, duration_s)
 
 
 def draw_background(
@@ -61,9 +109,7 @@ def mix(
 
     The ratio is that of the sound's active frames to the background beneath it.
     """
-    frames = sound[: len(sound) // _FRAME * _FRAME].reshape(-1, _FRAME)
-    power = np.mean(np.square(frames, dtype=np.float64), axis=1)
-    is_active = power > power.max() * 10 ** (-_ACTIVE_DB / 10)
+    power, is_active = _frames(sound)
     start = round(LEAD_S * SAMPLE_RATE)
     beneath = background[start : start + len(sound)]
     wanted_db = (level_dbfs(beneath) or 0.0) + rng.uniform(*snr_db)
@@ -73,3 +119,10 @@ def mix(
     beneath += (gain * sound).astype(np.float32)
     mixture /= max(1.0, float(np.abs(mixture).max()))
     return mixture, (start + int(np.argmax(is_active)) * _FRAME) / SAMPLE_RATE
+
+
+def _frames(sound: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return the power of each frame, shape (n_frames,), and whether it is the sound."""
+    padded = np.pad(sound, (0, -len(sound) % _FRAME)).reshape(-1, _FRAME)
+    power = np.mean(np.square(padded, dtype=np.float64), axis=1)
+    return power, power > power.max() * 10 ** (-_ACTIVE_DB / 10)

@@ -9,6 +9,7 @@ import resource
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -125,7 +126,8 @@ def _measure_real_time(
         soundfile.write(path, samples, SAMPLE_RATE)
         source = FileSource(path, is_realtime=True)
         health: Health | None = None
-        for line in Listener(engine, source, questions, ListenConfig(heartbeat_s=1.0)):
+        config = replace(ListenConfig.of(engine.bundle.manifest.events), heartbeat_s=1.0)
+        for line in Listener(engine, source, questions, config):
             now_s = time.monotonic() - source.started_s
             if isinstance(line, Health):
                 health = line

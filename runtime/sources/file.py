@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -90,20 +90,23 @@ class FolderSource:
 
     One that cannot be heard is told in the log and left out: hours may lie behind it.
 
+    Args:
+        paths: these recordings of the folder alone, in this order; None: all.
+
     Attributes:
         parts: (begin in seconds of the stream, path) of each recording played so far.
         failed: recordings that were left out, or end early.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, paths: Sequence[Path] | None = None) -> None:
         self.name, self.is_live = printable(folder.name or folder.resolve().name), False
         self.parts: list[tuple[float, Path]] = []
         self.failed: list[Path] = []
-        self._folder = folder
+        self._folder, self._paths = folder, paths
         self._pieces: Iterator[Block] = iter(())
 
     def open(self) -> None:
-        self._pieces = self._play(recordings_below(self._folder))
+        self._pieces = self._play(self._paths or recordings_below(self._folder))
 
     def read(self, timeout_s: float) -> Block | None:
         block = next(self._pieces, None)
@@ -114,7 +117,7 @@ class FolderSource:
     def close(self) -> None:
         self._pieces = iter(())
 
-    def _play(self, paths: list[Path]) -> Iterator[Block]:
+    def _play(self, paths: Sequence[Path]) -> Iterator[Block]:
         n_played = 0
         for path in paths:
             n_before, begin_s = n_played, n_played / SAMPLE_RATE
