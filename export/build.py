@@ -80,6 +80,7 @@ class BundleConfig:
         replaces: bundle, or a card's file, whose card this bundle's may not be worse than.
         accept_worse: write it though it is.
         about: names, sources and licences of the parts, for people.
+        events: the manifest's "events", as `bench thresholds --write` gives them; None: no own.
         documents: texts to put beside the manifest, e.g. who recorded what was trained on.
     """
 
@@ -102,6 +103,7 @@ class BundleConfig:
     replaces: Path | None = None
     accept_worse: bool = False
     about: dict[str, Any] = field(default_factory=dict)
+    events: dict[str, Any] | None = None
     n_threads: int = 2
 
     def __post_init__(self) -> None:
@@ -140,6 +142,8 @@ def export_bundle(run_dir: Path, target: Path, config: BundleConfig) -> None:
         raw = _raw_manifest(parts, config, gguf)
         raw["parity"] = parity_json(rungs)
         raw["files"] = _copy_files(folder, config)
+        if config.events is not None:
+            raw["events"] = config.events
         if run is not None:
             raw["schema"] = HEAD_SCHEMA
             raw["head"] = _write_head(folder, run, parts, config).to_json()

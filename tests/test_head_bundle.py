@@ -65,6 +65,7 @@ def config(
         head=head_run,
         examples=(esc50_folder / "audio/4-0.wav", esc50_folder / "audio/4-2.wav"),
         example_questions=("hum?", "hiss?"),
+        events={"on": 0.8, "off": 0.6, "confirm": [2, 3]},
     )
 
 
@@ -136,6 +137,15 @@ def test_the_device_gives_the_trained_head_s_logits(
     expected = torch.cat([known, other]).numpy()
     # weights and reference windows are float16 in the file
     np.testing.assert_allclose([r.logit for r in found.values()], expected, atol=2e-2)
+
+
+def test_the_manifest_says_what_the_head_rests_on(bundle: Bundle) -> None:
+    manifest = bundle.manifest
+    assert manifest.head is not None and manifest.events is not None
+    assert {*manifest.head.vocabulary} == {"hum", "beep", "hiss", "train", "piano"}
+    assert manifest.head.support == (("beep", 1, 1), ("hiss", 1, 1), ("hum", 1, 1))
+    assert manifest.calibration.concepts == ()  # of one source each
+    assert manifest.events.confirm == (2, 3)
 
 
 def test_a_question_has_one_answer_whatever_else_is_asked(

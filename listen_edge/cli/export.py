@@ -75,6 +75,7 @@ def export_llm(source: Path, out: Path, quantization: str, importance: bool, thr
 @click.option("--example", "examples", multiple=True, type=PATH, help="Recording; repeatable.")
 @click.option("--example-question", "example_questions", multiple=True)
 @click.option("--document", "documents", multiple=True, type=PATH, help="Text; repeatable.")
+@click.option("--events", type=READABLE, help="Thresholds of events, of `bench thresholds`.")
 @click.option("--about", type=READABLE, help="JSON object of names, sources and licences.")
 @card_options("card-")
 @click.option("--replaces", type=PATH, help="Bundle or card that this one may not be worse than.")
@@ -84,6 +85,7 @@ def export_bundle(
     run: Path,
     out: Path,
     about: Path | None,
+    events: Path | None,
     labelled: tuple[Path, ...],
     sources: tuple[str, ...],
     background: Path | None,
@@ -100,6 +102,7 @@ def export_bundle(
     from listen_edge.export.build import export_bundle as build
 
     described = json_object("--about", about.read_text()) if about else {}
+    settings = json_object("--events", events.read_text()) if events else None
     card = CardOptions(labelled, sources, background, ontology, stream)
-    build(run, out, BundleConfig(**options, about=described, card=card))
+    build(run, out, BundleConfig(**options, about=described, events=settings, card=card))
     click.echo(f"{out}: written")
