@@ -91,7 +91,7 @@ def test_recall_and_latency_count_from_the_onset() -> None:
     assert [outcome.latency_s for outcome in one.outcomes] == [2.5, 2.0, None, None]
     assert (one.recall(), one.recall("clear"), one.recall("0 dB")) == (0.5, 1.0, 1 / 3)
     assert one.recall_by_duration() == {"under 0.5 s": 1.0, "0.5 to 1.5 s": 1.0, "from 1.5 s": 0.0}
-    assert (one.latency_s(0.5), one.latency_s(1.0)) == (2.25, 2.5)
+    assert (one.latency_s(0.5), one.latency_s(1.0), one.latency_s(1.0, "0 dB")) == (2.25, 2.5, 2.0)
 
 
 def test_an_alarm_of_any_question_is_one_of_all() -> None:

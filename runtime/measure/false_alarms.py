@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from listen_edge.runtime.listening.trigger import Trigger, TriggerConfig
+from listen_edge.runtime.measure.mixing import CLEAR
 from listen_edge.runtime.measure.traces import Trace, Traces
 from listen_edge.runtime.thresholds import Thresholds
 
@@ -112,9 +113,17 @@ class Operation:
             "from 1.5 s": self.recall(shortest_s=1.5),
         }
 
-    def latency_s(self, quantile: float) -> float:
-        """Return a quantile over the events that were heard, NaN without any."""
-        latencies = [o.latency_s for o in self.outcomes if o.latency_s is not None]
+    def latency_s(self, quantile: float, *conditions: str) -> float:
+        """Return a quantile over the events that were heard, NaN without any.
+
+        Args:
+            conditions: of these; none given: of all.
+        """
+        latencies = [
+            outcome.latency_s
+            for outcome in self.outcomes
+            if outcome.latency_s is not None and (not conditions or outcome.condition in conditions)
+        ]
         return float(np.quantile(latencies, quantile)) if latencies else math.nan
 
     def to_json(self) -> dict[str, float | None]:
@@ -139,6 +148,7 @@ class Operation:
             **lengths,
             "onset_to_event_p50_s": self.latency_s(0.5),
             "onset_to_event_p95_s": self.latency_s(0.95),
+            "onset_to_event_clear_p95_s": self.latency_s(0.95, CLEAR.name),
         }
         return {k: None if math.isnan(v) else round(v, 3) for k, v in figures.items()}
 
