@@ -72,9 +72,9 @@ def read_head_run(folder: Path) -> HeadRun:
     try:
         fields: dict[str, Any] = json.loads(path.read_text())
         fields.pop("prompt", None)
-        config = HeadConfig(
-            **{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
-        )
+        for name, value in fields.items():
+            fields[name] = tuple(value) if isinstance(value, list) else value
+        config = HeadConfig(**fields)
     except (OSError, ValueError, TypeError) as err:
         raise BundleError(f"{path}: not a run of train-head ({err})") from err
     return HeadRun(config, load_ears(folder))
