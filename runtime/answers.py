@@ -89,18 +89,17 @@ def heard_answers(
     answers = []
     for answer in unheard:
         reading = heard.readings[answer.concept]
-        presence: float | None = None
+        presence = calibrated_presence(reading, bundle)
         state: State = "unknown"
         reason: Reason | None = "unfamiliar"
         if _is_understood(answer.concept, bundle, understands):
-            presence = calibrated_presence(reading, bundle)
             state, reason = judge(presence, thresholds, *doubts)
         answers.append(
             replace(
                 answer,
                 state=state,
                 reason=reason,
-                presence=presence,
+                presence=presence if _is_readable(answer.concept, bundle) else None,
                 head_logit=reading.logit,
                 logit_margin=reading.margin,
                 prior_margin=reading.prior,
@@ -133,8 +132,14 @@ def calibrated_presence(reading: Reading, bundle: Bundle) -> float:
 
 def _is_understood(concept: str, bundle: Bundle, understands: Understands) -> bool:
     """Tell whether it can be asked about: in English or trained words, near what was trained on."""
+    if not _is_readable(concept, bundle):
+        return False
+    trained = bundle.manifest.raw.get("trained_concepts", ())
+    return concept in trained or understands(concept)
+
+
+def _is_readable(concept: str, bundle: Bundle) -> bool:
+    """Tell whether it is in English, or in words that the bundle was trained on."""
     manifest = bundle.manifest
     trained = manifest.raw.get("trained_concepts", ())
-    if manifest.calibration.covers(concept) or concept in trained:
-        return True
-    return is_familiar(concept) and understands(concept)
+    return manifest.calibration.covers(concept) or concept in trained or is_familiar(concept)

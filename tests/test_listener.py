@@ -14,7 +14,7 @@ import soundfile
 import listen_edge
 from listen_edge.audio import read_audio
 from listen_edge.errors import AudioError, ListenEdgeError, QuestionError
-from listen_edge.lines.answer import Answer
+from listen_edge.lines.answer import Answer, Reason
 from listen_edge.lines.event import Event
 from listen_edge.lines.health import Health
 from listen_edge.runtime.engine import Engine
@@ -226,6 +226,25 @@ def test_the_gate_spares_the_llm_and_is_visible() -> None:
     assert [a.reason for a in answers] == ["below_gate"] * 5 + [None] * 2
     assert all(a.state == "absent" and a.presence is None for a in answers[:5])
     assert engine.n_windows == 2
+
+
+def test_a_name_that_nothing_vouches_for_raises_no_event(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engine = LevelEngine()
+    answer = engine._answer
+
+    def unfamiliar(question: str, state: str, reason: Reason | None, *rest: Any) -> Answer:
+        return answer(question, "unknown", "unfamiliar", *rest)
+
+    source = ScriptedSource([tone(5, 0.9)], is_live=False)
+    config = ListenConfig(trigger=TRIGGER)
+    assert events_of(lines_of(source, engine=engine, config=config))
+    monkeypatch.setattr(engine, "_answer", unfamiliar)
+    source = ScriptedSource([tone(5, 0.9)], is_live=False)
+    lines = lines_of(source, engine=engine, config=config)
+    assert all(a.presence is not None for a in answers_of(lines))
+    assert not events_of(lines)
 
 
 @pytest.mark.parametrize("level", [0.0, 0.25, 1e-5])

@@ -12,7 +12,7 @@ from listen_edge.printable import printable
 State = Literal["present", "absent", "unknown"]
 Reason = Literal[
     "uncertain",  # presence between the off and on thresholds
-    "unfamiliar",  # a word that is not English, or none: nothing can be said about it
+    "unfamiliar",  # a word that is not English, or a name far from all that was trained on
     "silent_input",  # all zero or a constant: a dead microphone, never "absent"
     "inaudible",  # nothing above the noise floor: a muted input, or a sound too faint
     "too_short",  # little sound in it, or mostly digital zeros
@@ -39,7 +39,8 @@ class Answer(JsonLine):
         concept: what was asked about, see parse_concept.
         state: present, absent or unknown.
         reason: why unknown (or, for "below_gate", why absent without having asked), else None.
-        presence: calibrated, in [0, 1]; None when nothing was listened to, and when unfamiliar.
+        presence: calibrated, in [0, 1]; None when nothing was listened to, and for words that are
+            not English. Of an unfamiliar English name it is a score that nothing vouches for.
         head_logit: the question head's logit in nats; None when nothing was listened to, and of a
             bundle without a head.
         logit_margin: the LLM's logit(yes) - logit(no) in nats; None when it was not asked.

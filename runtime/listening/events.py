@@ -35,6 +35,8 @@ class Events:
         """Yield what the answers about a window begin, continue or end."""
         for answer in answers:
             presence = 0.0 if answer.reason == "below_gate" else answer.presence
+            if answer.reason == "unfamiliar":
+                presence = None  # nothing vouches for it
             change = self._triggers[answer.concept].update(answer.window_s[1], presence)
             if change is not None:
                 ago_s = answer.window_s[1] - change.start_s
