@@ -63,7 +63,9 @@ def read_head_material(config: HeadConfig) -> HeadMaterial:
     scenes: list[Excerpt | Mixture] = []
     for k, row in enumerate(trained):
         scenes += _excerpts_of(row, config, k)
-    scenes += draw_mixtures(trained, config.n_mixtures, config.seed)
+    # A mixture with a recording that says only what is absent would know of nothing else.
+    mixed = [row for row in trained if row.tags or not row.absent]
+    scenes += draw_mixtures(mixed, config.n_mixtures, config.seed)
     return HeadMaterial(trained, scenes, list(_held_out(rows, config)))
 
 
