@@ -37,6 +37,13 @@ _N_REFERENCE = 256  # windows that tell a question's usual logit
 _N_SOURCES = 3  # that a concept must be supported by to be calibrated
 _FAR = 0.98  # quantile of the vocabulary's own distances beyond which a phrase is unfamiliar
 _MAX_BELOW = 12  # classes below one that `hear` still tells
+_NO_SOUNDS = frozenset(  # classes of a recording, a place or nothing, which `hear` does not tell
+    [
+        *("silence", "inside", "outside", "field recording", "environmental noise"),
+        *("sound effect", "effects unit", "sampler", "echo", "reverberation", "distortion"),
+        *("sidetone", "harmonic", "chorus effect", "vibration", "wind noise microphone"),
+    ]
+)
 
 # Readings of some concepts in a window of samples, see Readers.read.
 ReadWindow = Callable[[NDArray[np.float32], Sequence[str]], dict[str, Reading]]
@@ -111,7 +118,7 @@ def head_manifest(run: HeadRun, asked: Sequence[str]) -> HeadManifest:
 
 def shown(run: HeadRun) -> tuple[str, ...]:
     """Return what `hear` tells: the vocabulary's classes but the most general, one name each."""
-    ontology, known = Ontology.read(Path(run.config.ontology)), {*run.trained.texts}
+    ontology, known = Ontology.read(Path(run.config.ontology)), {*run.trained.texts} - _NO_SOUNDS
     names = []
     for one in ontology.classes.values():
         text = class_texts(one)[0]

@@ -41,6 +41,10 @@ COMMANDS = {
         "listen_edge.cli.export:export_group",
         "Turn trained parts into what a device runs.",
     ),
+    "hear": LazyCommand(
+        "listen_edge.cli.hear:hear",
+        "Tell what is heard in recordings or at a microphone, out of the bundle's vocabulary.",
+    ),
     "mic": LazyCommand(
         "listen_edge.cli.mic:mic",
         "Listen to a microphone and tell what is heard, until stopped.",
