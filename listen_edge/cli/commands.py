@@ -49,6 +49,10 @@ COMMANDS = {
         "listen_edge.cli.mic:mic",
         "Listen to a microphone and tell what is heard, until stopped.",
     ),
+    "mine": LazyCommand(
+        "listen_edge.cli.mine:mine",
+        "Keep what the bundle wrongly hears in HOURS, recordings without the sounds asked about.",
+    ),
     "replay": LazyCommand(
         "listen_edge.cli.replay:replay",
         "Listen to recordings as if they were played to a microphone: the same code, every window.",
