@@ -24,7 +24,6 @@ from listen_edge.ontology import Ontology
 from listen_edge.runtime.encoder_session import Encoded
 from listen_edge.runtime.head import VOCABULARY_STEP
 from listen_edge.train.ears import Trained
-from listen_edge.train.excerpts import Excerpt
 from listen_edge.train.head_config import HeadConfig
 from listen_edge.train.head_figures import questions_of
 from listen_edge.train.head_material import HeldOut, read_head_material
@@ -37,6 +36,13 @@ _N_REFERENCE = 256  # windows that tell a question's usual logit
 _N_SOURCES = 3  # that a concept must be supported by to be calibrated
 _FAR = 0.98  # quantile of the vocabulary's own distances beyond which a phrase is unfamiliar
 _MAX_BELOW = 12  # classes below one that `hear` still tells
+_NO_SOUNDS = frozenset(  # classes of a recording, a place or nothing, which `hear` does not tell
+    [
+        *("silence", "inside", "outside", "field recording", "environmental noise"),
+        *("sound effect", "effects unit", "sampler", "echo", "reverberation", "distortion"),
+        *("sidetone", "harmonic", "chorus effect", "vibration", "wind noise microphone"),
+    ]
+)
 
 # Readings of some concepts in a window of samples, see Readers.read.
 ReadWindow = Callable[[NDArray[np.float32], Sequence[str]], dict[str, Reading]]
@@ -111,7 +117,7 @@ def head_manifest(run: HeadRun, asked: Sequence[str]) -> HeadManifest:
 
 def shown(run: HeadRun) -> tuple[str, ...]:
     """Return what `hear` tells: the vocabulary's classes but the most general, one name each."""
-    ontology, known = Ontology.read(Path(run.config.ontology)), {*run.trained.texts}
+    ontology, known = Ontology.read(Path(run.config.ontology)), {*run.trained.texts} - _NO_SOUNDS
     names = []
     for one in ontology.classes.values():
         text = class_texts(one)[0]
@@ -215,7 +221,8 @@ def _in_eight_bits(rows: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDAr
 
 def _reference_windows(config: HeadConfig) -> list[NDArray[np.float32]]:
     """Return excerpts that were trained on, of all data sets."""
-    scenes = [s for s in read_head_material(config).scenes if isinstance(s, Excerpt)]
+    material = read_head_material(config)
+    scenes = material.scenes[: material.n_excerpts]
     spread = np.linspace(0, len(scenes) - 1, min(len(scenes), _N_REFERENCE)).astype(int)
     n_samples = round(config.window_s * SAMPLE_RATE)
     return [scenes[k].samples(n_samples) for k in spread.tolist()]

@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from listen_edge.bundle.head import Reading
 from listen_edge.bundle.opening import Bundle
 from listen_edge.lines.answer import Answer, Reason, State
+from listen_edge.lines.heard import HeardLine
 from listen_edge.question import parse_concept
 from listen_edge.question.vocabulary import is_familiar
-from listen_edge.runtime.score import judge
+from listen_edge.runtime.hear_config import HearConfig
+from listen_edge.runtime.score import NARROW_ON, judge
 from listen_edge.runtime.thresholds import Thresholds
+from listen_edge.runtime.vocabulary import Vocabulary
 
 # Whether a phrase is near enough to what was trained on, see Readers.understands.
 Understands = Callable[[str], bool]
@@ -23,10 +29,12 @@ class Heard:
 
     Attributes:
         readings: by concept.
+        shown: presence of the vocabulary's names, None where they were not wanted.
         level_dbfs, encode_ms, answer_ms: as in the answers.
     """
 
     readings: dict[str, Reading]
+    shown: NDArray[np.float64] | None
     level_dbfs: float | None
     encode_ms: float
     answer_ms: float
@@ -109,6 +117,54 @@ def heard_answers(
             )
         )
     return answers
+
+
+def unheard_sounds(
+    reason: Reason,
+    bundle: Bundle,
+    *,
+    window_s: tuple[float, float],
+    source: str,
+    level: float | None = None,
+) -> HeardLine:
+    """Return what is told of what was not listened to: that nothing is known, and why."""
+    return HeardLine(
+        source=source,
+        window_s=window_s,
+        sounds=None,
+        reason=reason,
+        level_dbfs=level,
+        encode_ms=0.0,
+        answer_ms=0.0,
+        bundle=bundle.id,
+    )
+
+
+def heard_sounds(
+    heard: Heard,
+    unheard: HeardLine,
+    vocabulary: Vocabulary,
+    hearing: HearConfig,
+    doubts: Sequence[Reason | None],
+) -> HeardLine:
+    """Return the likeliest sounds of a window that was listened to.
+
+    Args:
+        unheard: what was told of it before, see unheard_sounds.
+        doubts: what may have hidden a sound from this window; a narrow band asks for the same
+            certainty as an answer there, see judge.
+    """
+    assert heard.shown is not None
+    known = [doubt for doubt in doubts if doubt is not None]
+    least = max(hearing.least, NARROW_ON) if "narrow_band" in known else hearing.least
+    return replace(
+        unheard,
+        sounds=vocabulary.likeliest(heard.shown, hearing.top, least),
+        reason=min(known, key=lambda doubt: doubt == "narrow_band", default=None),
+        level_dbfs=heard.level_dbfs,
+        encode_ms=heard.encode_ms,
+        answer_ms=heard.answer_ms,
+    )
 
 
 def summarize(answers: Sequence[Answer]) -> Answer:

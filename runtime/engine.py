@@ -20,14 +20,24 @@ from listen_edge.bundle.head import Reading
 from listen_edge.bundle.opening import Bundle, open_bundle
 from listen_edge.errors import BundleError
 from listen_edge.lines.answer import Answer, Reason
-from listen_edge.runtime.answers import Heard, heard_answers, summarize, unheard_answers
+from listen_edge.lines.heard import HeardLine
+from listen_edge.runtime.answers import (
+    Heard,
+    heard_answers,
+    heard_sounds,
+    summarize,
+    unheard_answers,
+    unheard_sounds,
+)
 from listen_edge.runtime.backends import choose_backend
 from listen_edge.runtime.encoder_session import Encoded, EncoderSession
+from listen_edge.runtime.hear_config import HearConfig
 from listen_edge.runtime.llm import Llm
 from listen_edge.runtime.readers import Readers
 from listen_edge.runtime.threads import usable_cores
 from listen_edge.runtime.thresholds import Thresholds
 from listen_edge.runtime.verify import compare_examples
+from listen_edge.runtime.vocabulary import Vocabulary
 
 
 class Engine:
@@ -125,30 +135,50 @@ class Engine:
         source: str = "samples",
         doubt: Reason | None = None,
     ) -> list[Answer]:
-        """Answer each question about one window.
+        """Answer each question about one window; arguments and errors as for listen_window."""
+        return self.listen_window(window, questions, start_s=start_s, source=source, doubt=doubt)[0]
+
+    def listen_window(
+        self,
+        window: NDArray[np.float32],
+        questions: Sequence[str],
+        hearing: HearConfig | None = None,
+        *,
+        start_s: float = 0.0,
+        source: str = "samples",
+        doubt: Reason | None = None,
+    ) -> tuple[list[Answer], HeardLine | None]:
+        """Answer each question about one window, and tell what is heard in it if that is wanted.
 
         Args:
             window: shape (n_samples,) or (n_samples, n_channels), at 16 kHz, at most window_s long.
             questions: as for ask.
+            hearing: what to tell of the vocabulary's sounds, by the head alone; None for nothing.
             start_s: where the window lies in its recording.
             source: name to put into the answers.
             doubt: what may have hidden a sound from this window, which is then never "absent".
 
         Raises:
             QuestionError: a question that names no sound.
+            BundleError: sounds are to be told by a bundle without a question head.
         """
+        vocabulary = None if hearing is None else self.vocabulary
         window_s = (start_s, start_s + len(window) / self.sample_rate)
         channels = window.reshape(len(window), -1)
         can_tell, level = audibility(channels, self._n_window), level_dbfs(channels)
         deaf = doubt if doubt == "speech_codec" else can_tell.deaf
         reason = deaf or "inaudible"
         unheard = self.unheard(questions, reason, window_s=window_s, source=source, level=level)
+        untold = unheard_sounds(reason, self.bundle, window_s=window_s, source=source, level=level)
         if deaf is not None:
-            return unheard
-        heard = self._listen(channels, [answer.concept for answer in unheard])
+            return unheard, untold if hearing is not None else None
+        heard = self._listen(channels, [answer.concept for answer in unheard], hearing is not None)
         doubts = (doubt, *can_tell.doubts)
         understands = self._readers.understands
-        return heard_answers(heard, unheard, self.bundle, understands, self.thresholds, doubts)
+        answers = heard_answers(heard, unheard, self.bundle, understands, self.thresholds, doubts)
+        if hearing is None or vocabulary is None:
+            return answers, None
+        return answers, heard_sounds(heard, untold, vocabulary, hearing, doubts)
 
     def unheard(
         self,
@@ -246,6 +276,11 @@ class Engine:
             )
 
     @property
+    def vocabulary(self) -> Vocabulary:
+        """What can be told without being asked; BundleError without a question head."""
+        return self._readers.vocabulary
+
+    @property
     def has_llm(self) -> bool:
         """Whether the LLM is in memory; with a head it is loaded when it is first asked."""
         return self._llm.is_loaded
@@ -268,12 +303,16 @@ class Engine:
         hop = round(self.hop_s * self.sample_rate)
         return [*range(0, last, hop), last]
 
-    def _listen(self, channels: NDArray[np.float32], concepts: Sequence[str]) -> Heard:
+    def _listen(
+        self, channels: NDArray[np.float32], concepts: Sequence[str], wants_shown: bool
+    ) -> Heard:
         """Ask about each signal that the channels need, at most two; the surer one counts."""
         unique = list(dict.fromkeys(concepts))  # two wordings of one question are decoded once
-        read = self._readers.read([*audible(separate(channels))], unique)
+        signals = [*audible(separate(channels))]
+        read = self._readers.read(signals, unique, wants_shown=wants_shown)
         return Heard(
             readings=read.readings,
+            shown=read.shown,
             level_dbfs=level_dbfs(channels),
             encode_ms=1000 * read.encode_s,
             answer_ms=1000 * read.answer_s,

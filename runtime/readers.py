@@ -21,6 +21,7 @@ from listen_edge.runtime.head import Head, Questions, logits
 from listen_edge.runtime.llm import Llm
 from listen_edge.runtime.priors import Priors
 from listen_edge.runtime.question_vectors import KeptVectors
+from listen_edge.runtime.vocabulary import Vocabulary
 
 LLM_MODES = ("auto", "always", "never")
 
@@ -33,10 +34,12 @@ class Read:
 
     Attributes:
         readings: by concept; of several windows the surer one counts.
+        shown: presence of each of the vocabulary's names, None where they were not wanted.
         encode_s, answer_s: time that the encoder and the readers took.
     """
 
     readings: dict[str, Reading]
+    shown: NDArray[np.float64] | None
     encode_s: float
     answer_s: float
 
@@ -63,9 +66,10 @@ class Readers:
         if mode not in LLM_MODES:
             raise BundleError(f"--llm {mode}: expected one of {', '.join(LLM_MODES)}")
         self._encode, self._llm, self._mode = encode, llm, mode
-        self._on_head = bundle.manifest.head
+        self._bundle, self._on_head = bundle, bundle.manifest.head
         self._known_to_llm = frozenset(self._on_head.asked) if self._on_head else frozenset()
         self.head: Head | None = None
+        self._vocabulary: Vocabulary | None = None
         if self._on_head is not None:
             vectors = KeptVectors(bundle.manifest, llm.session, on_gpu=on_gpu)
             self.head = Head(bundle.head(), self._on_head.vocabulary, vectors)
@@ -90,12 +94,32 @@ class Readers:
             return True
         return bool(self._questions([concept]).distance[0] <= self._on_head.familiar_within)
 
-    def read(self, signals: Sequence[NDArray[np.float32]], concepts: Sequence[str]) -> Read:
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """What can be told without being asked, made when it is first needed.
+
+        Raises:
+            BundleError: the bundle has no head.
+        """
+        if self._vocabulary is None:
+            manifest = self._bundle.require_head()
+            assert self.head is not None
+            self._vocabulary = Vocabulary(self.head, manifest)
+        return self._vocabulary
+
+    def read(
+        self,
+        signals: Sequence[NDArray[np.float32]],
+        concepts: Sequence[str],
+        *,
+        wants_shown: bool = False,
+    ) -> Read:
         """Ask about every signal of a window.
 
         Args:
             signals: each at most a window of samples at 16 kHz; at least one.
             concepts: each once.
+            wants_shown: of the vocabulary too, which only a head can tell.
         """
         started = time.perf_counter()
         encoded = [self._encode(signal) for signal in signals]
@@ -107,19 +131,12 @@ class Readers:
             suspected = {c: r for c, r in readings.items() if self._is_asked(self._on_head, c, r)}
             if suspected:
                 readings |= self._second_opinion(encoded, suspected)
-        return Read(readings, encode_s, time.perf_counter() - started - encode_s)
-
-    def vocabulary_logits(self, signals: Sequence[NDArray[np.float32]]) -> dict[str, Reading]:
-        """Return the head's readings of its whole vocabulary, without the LLM.
-
-        Raises:
-            BundleError: the bundle has no head.
-        """
-        if self.head is None:
-            raise BundleError("this bundle has no question head; export it with --head")
-        return self._by_head([self._encode(signal) for signal in signals], self.head.vocabulary)
+        shown = self.vocabulary.presences(encoded) if wants_shown else None
+        return Read(readings, shown, encode_s, time.perf_counter() - started - encode_s)
 
     def _by_head(self, encoded: Sequence[Encoded], concepts: Sequence[str]) -> dict[str, Reading]:
+        if not concepts:
+            return {}
         questions = self._questions(concepts)
         found = []
         for one in encoded:

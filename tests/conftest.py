@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,14 @@ import listen_edge
 listen_edge.__path__.append(str(Path(__file__).parent.parent))
 
 from listen_edge.bundle.opening import bundle_folder  # noqa: E402
+from listen_edge.export.build import BundleConfig, export_bundle  # noqa: E402
 from listen_edge.prompt import Prompt  # noqa: E402
 from listen_edge.runtime.engine import Engine, load  # noqa: E402
+from listen_edge.runtime.llama.session import LlamaSession  # noqa: E402
 from listen_edge.train.config import TrainConfig  # noqa: E402
 from listen_edge.train.head_config import HeadConfig  # noqa: E402
+from listen_edge.train.head_loop import train_head  # noqa: E402
+from listen_edge.train.loop import train  # noqa: E402
 from tests.small_ontology import write_ontology  # noqa: E402
 
 CLASSES = ("hum", "beep", "hiss")
@@ -180,6 +184,77 @@ def head_config(
         evaluate_every=10,
         threads=1,
     )
+
+
+@pytest.fixture(scope="session")
+def head_run(
+    head_config: HeadConfig, prompt: Prompt, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A head trained for some steps."""
+    folder = tmp_path_factory.mktemp("head") / "run"
+    train_head(replace(head_config, steps=60, lr=3e-3, evaluate_every=60), folder, prompt)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def headed_config(
+    head_run: Path,
+    llama_gguf: Path,
+    esc50_folder: Path,
+) -> BundleConfig:
+    """Of a bundle with a head."""
+    return BundleConfig(
+        name="test",
+        gguf=llama_gguf,
+        esc50=esc50_folder,
+        held_out=4,
+        presets=("fp32",),
+        gguf_quantization="f32",
+        quantization="f32",
+        head=head_run,
+        examples=(esc50_folder / "audio/4-0.wav", esc50_folder / "audio/4-2.wav"),
+        example_questions=("hum?", "hiss?"),
+        events={"on": 0.8, "off": 0.6, "confirm": [2, 3]},
+    )
+
+
+@pytest.fixture(scope="session")
+def llm_run(
+    train_config: TrainConfig, prompt: Prompt, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """An adapter trained for some steps."""
+    folder = tmp_path_factory.mktemp("llm") / "run"
+    train(replace(train_config, n_mixed=0, warm_steps=20, steps=2), folder, prompt)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def headed_folder(
+    llm_run: Path, headed_config: BundleConfig, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A bundle with a head, random but for it."""
+    folder = tmp_path_factory.mktemp("bundles") / "test"
+    export_bundle(llm_run, folder, headed_config)
+    return folder
+
+
+@pytest.fixture()
+def n_loaded(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often an LLM was loaded, and asked about a window."""
+    counted: Counter[str] = Counter()
+    opened, margins = LlamaSession.__init__, LlamaSession.margins
+
+    def load(session: LlamaSession, *arguments: Any, **options: Any) -> None:
+        counted["loaded"] += 1
+        opened(session, *arguments, **options)
+
+    def ask(session: LlamaSession, *arguments: Any) -> Any:
+        counted["asked"] += 1
+        return margins(session, *arguments)
+
+    monkeypatch.setattr(LlamaSession, "__init__", load)
+    monkeypatch.setattr(LlamaSession, "margins", ask)
+    return counted
 
 
 def write_llama_gguf(path: Path, words: tuple[str, ...], n_embd: int = 32) -> None:

@@ -10,6 +10,8 @@ import numpy as np
 
 from listen_edge.errors import AudioError
 from listen_edge.lines.answer import Answer, Reason
+from listen_edge.lines.heard import HeardLine
+from listen_edge.runtime.hear_config import HearConfig
 from listen_edge.runtime.score import judge
 from listen_edge.runtime.sources import Block, EndOfStream, Source
 from listen_edge.runtime.thresholds import Thresholds
@@ -66,6 +68,7 @@ class LevelEngine:
     window_s, hop_s, sample_rate = 1.0, 0.5, RATE
     bundle = SimpleNamespace(
         id="fake@sha256:00000000",
+        require_head=lambda: None,
         manifest=SimpleNamespace(name="fake", raw={}, files=(), events=None),
     )
 
@@ -73,15 +76,16 @@ class LevelEngine:
         self.n_windows = 0
         self._seconds = seconds_per_window
 
-    def answer_window(
+    def listen_window(
         self,
         window: np.ndarray,
         questions: Sequence[str],
+        hearing: HearConfig | None = None,
         *,
         start_s: float = 0.0,
         source: str = "samples",
         doubt: Reason | None = None,
-    ) -> list[Answer]:
+    ) -> tuple[list[Answer], HeardLine | None]:
         self.n_windows += 1
         time.sleep(self._seconds)
         presence = float(np.clip(window[-len(window) // 10 :].mean(), 0.01, 0.99))
@@ -91,7 +95,11 @@ class LevelEngine:
             answers.append(
                 self._answer(question, state, reason, presence, start_s, len(window), source)
             )
-        return answers
+        if hearing is None:
+            return answers, None
+        window_s, bundle = (start_s, start_s + len(window) / RATE), self.bundle.id
+        sounds = (("level", presence),)
+        return answers, HeardLine(source, window_s, sounds, doubt, -20.0, 0.0, 0.0, bundle)
 
     def unheard(
         self,

@@ -61,7 +61,8 @@ def test_the_list_of_commands_says_what_they_say_themselves() -> None:
     [
         (["--help"], set()),
         (["ask", "--help"], {"ask"}),
-        (["mic", "--help"], {"mic", "listening", "listen_options", "stopping"}),
+        (["mic", "--help"], {"mic", "listening", "listen_options", "live_source", "stopping"}),
+        (["hear", "--help"], {"hear", "listen_options", "live_source"}),
         (["tune", "--help"], {"tune", "operations"}),
         (["bench", "--help"], {"bench", "bench_events", "operations"}),
         (["train", "--help"], {"train"}),

@@ -136,6 +136,20 @@ def test_a_missing_column_is_named_with_its_file(
         read_dataset(f"{name}:{tmp_path}")
 
 
+def test_a_row_of_one_s_own_may_say_what_is_absent(tmp_path: Path) -> None:
+    (tmp_path / "audio").mkdir()
+    table = "filename,label,absent\na.wav,,Siren; smoke_alarm ;\nb.wav,Dog,siren\nc.wav,Cat,\n"
+    (tmp_path / "meta.csv").write_text(table)
+    for name in "abc":
+        (tmp_path / f"audio/{name}.wav").touch()
+    rows = read_dataset(f"labelled:{tmp_path}")
+    assert [(row.tags, row.absent) for row in rows] == [
+        ((), ("siren", "smoke alarm")),
+        (("dog",), ("siren",)),
+        (("cat",), ()),
+    ]
+
+
 def test_a_row_cut_short_is_an_error(tmp_path: Path) -> None:
     make_audiocaps(tmp_path)
     with (tmp_path / "train.csv").open("a") as file:

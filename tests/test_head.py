@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +24,8 @@ from listen_edge.train.head import HeadSizes, QuestionHead
 from listen_edge.train.head_config import HeadConfig
 from listen_edge.train.head_figures import all_figures
 from listen_edge.train.head_loop import train_head
-from listen_edge.train.head_material import HeldOut, is_of
+from listen_edge.train.head_material import HeldOut, is_of, read_head_material
+from listen_edge.train.mixtures import Mixture
 from listen_edge.train.run_log import read_log
 from tests.conftest import CLASSES
 
@@ -230,3 +232,20 @@ def test_the_command_trains_and_tells_the_auroc(
     config = json.loads((tmp_path / "run/config.json").read_text())
     assert config["held_out"] == ["fold3"] and config["left_out"] == ["fold4", "fold5"]
     assert load_ears(tmp_path / "run").ears.adapter.config.d_qformer == 32
+
+
+def test_rows_that_say_what_is_absent_are_heard_as_they_are(
+    tmp_path: Path, head_config: HeadConfig, esc50_folder: Path, prompt: Prompt
+) -> None:
+    before = read_head_material(head_config)
+    mined = tmp_path / "mined"
+    (mined / "audio").mkdir(parents=True)
+    shutil.copy(esc50_folder / "audio/1-0.wav", mined / "audio/z.wav")
+    (mined / "meta.csv").write_text("filename,label,absent\nz.wav,,beep\n")
+    config = replace(head_config, data=(*head_config.data, f"labelled:{mined}"))
+    after = read_head_material(config)
+    mixtures = [scene for scene in after.scenes if isinstance(scene, Mixture)]
+    assert mixtures == [scene for scene in before.scenes if isinstance(scene, Mixture)]
+    assert [row.absent for row in after.rows if row.absent] == [("beep",)]
+    assert len(after.scenes) == len(before.scenes) + 1
+    assert 0 <= train_head(replace(config, steps=2), tmp_path / "run", prompt) <= 1

@@ -28,11 +28,7 @@ from listen_edge.runtime.head import Head, logits
 from listen_edge.runtime.llama.question_encoder import QuestionEncoder
 from listen_edge.runtime.llama.session import LlamaSession
 from listen_edge.train.backbones import WhisperTaps, load_whisper_encoder
-from listen_edge.train.config import TrainConfig
 from listen_edge.train.ears import load_ears
-from listen_edge.train.head_config import HeadConfig
-from listen_edge.train.head_loop import train_head
-from listen_edge.train.loop import train
 
 N_SAMPLES = 16_000
 OTHER = "train on a bridge"  # not in the vocabulary
@@ -40,86 +36,23 @@ KNOWN_TO_LLM = "hum"
 
 
 @pytest.fixture(scope="module")
-def head_run(
-    head_config: HeadConfig, prompt: Prompt, tmp_path_factory: pytest.TempPathFactory
+def bundle(headed_folder: Path) -> Bundle:
+    return open_bundle(str(headed_folder))
+
+
+@pytest.fixture(scope="module")
+def plain(
+    llm_run: Path, headed_config: BundleConfig, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    folder = tmp_path_factory.mktemp("head") / "run"
-    train_head(replace(head_config, steps=60, lr=3e-3, evaluate_every=60), folder, prompt)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def config(
-    head_run: Path,
-    llama_gguf: Path,
-    esc50_folder: Path,
-) -> BundleConfig:
-    return BundleConfig(
-        name="test",
-        gguf=llama_gguf,
-        esc50=esc50_folder,
-        held_out=4,
-        presets=("fp32",),
-        gguf_quantization="f32",
-        quantization="f32",
-        head=head_run,
-        examples=(esc50_folder / "audio/4-0.wav", esc50_folder / "audio/4-2.wav"),
-        example_questions=("hum?", "hiss?"),
-        events={"on": 0.8, "off": 0.6, "confirm": [2, 3]},
-    )
-
-
-@pytest.fixture(scope="module")
-def llm_run(
-    train_config: TrainConfig, prompt: Prompt, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    folder = tmp_path_factory.mktemp("llm") / "run"
-    train(replace(train_config, n_mixed=0, warm_steps=20, steps=2), folder, prompt)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def folder(llm_run: Path, config: BundleConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("bundles") / "test"
-    export_bundle(llm_run, folder, config)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def bundle(folder: Path) -> Bundle:
-    return open_bundle(str(folder))
-
-
-@pytest.fixture(scope="module")
-def plain(llm_run: Path, config: BundleConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same bundle without a head."""
     folder = tmp_path_factory.mktemp("bundles") / "plain"
-    export_bundle(llm_run, folder, replace(config, head=None))
+    export_bundle(llm_run, folder, replace(headed_config, head=None))
     return folder
 
 
 @pytest.fixture()
 def window(esc50_folder: Path) -> np.ndarray:
     return read_window(esc50_folder / "audio/4-0.wav", N_SAMPLES)
-
-
-@pytest.fixture()
-def n_loaded(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """How often an LLM was loaded, and asked about a window."""
-    counted: Counter[str] = Counter()
-    opened, margins = LlamaSession.__init__, LlamaSession.margins
-
-    def load(session: LlamaSession, *arguments: Any, **options: Any) -> None:
-        counted["loaded"] += 1
-        opened(session, *arguments, **options)
-
-    def ask(session: LlamaSession, *arguments: Any) -> Any:
-        counted["asked"] += 1
-        return margins(session, *arguments)
-
-    monkeypatch.setattr(LlamaSession, "__init__", load)
-    monkeypatch.setattr(LlamaSession, "margins", ask)
-    return counted
 
 
 def test_the_device_gives_the_trained_head_s_logits(
@@ -256,15 +189,19 @@ def test_only_a_bundle_with_a_head_can_do_without_its_llm(plain: Path) -> None:
         (lambda head: _with(head, mean=np.array(["a"] * 64)), "an array of <U1"),
     ],
 )
-def test_a_damaged_head_is_one_line(folder: Path, tmp_path: Path, damage: Any, error: str) -> None:
-    bundle = _changed(folder, tmp_path, damage)
+def test_a_damaged_head_is_one_line(
+    headed_folder: Path, tmp_path: Path, damage: Any, error: str
+) -> None:
+    bundle = _changed(headed_folder, tmp_path, damage)
     with pytest.raises(BundleError, match=error):
         Engine(bundle, n_threads=1)
 
 
-def test_a_head_needs_an_encoder_graph_for_it(folder: Path, plain: Path, tmp_path: Path) -> None:
+def test_a_head_needs_an_encoder_graph_for_it(
+    headed_folder: Path, plain: Path, tmp_path: Path
+) -> None:
     graph = (plain / "encoder.fp32.onnx").read_bytes()
-    bundle = _changed(folder, tmp_path, lambda _: graph, "encoder.fp32.onnx", "encoder")
+    bundle = _changed(headed_folder, tmp_path, lambda _: graph, "encoder.fp32.onnx", "encoder")
     with pytest.raises(BundleError, match="encoder graph for a head of width None"):
         Engine(bundle, n_threads=1)
 
@@ -283,9 +220,9 @@ def test_a_head_needs_an_encoder_graph_for_it(folder: Path, plain: Path, tmp_pat
         (lambda head: head.pop("fusion"), "'fusion' is missing or malformed"),
     ],
 )
-def test_an_impossible_head(folder: Path, tmp_path: Path, change: Any, error: str) -> None:
+def test_an_impossible_head(headed_folder: Path, tmp_path: Path, change: Any, error: str) -> None:
     copy = tmp_path / "copy"
-    shutil.copytree(folder, copy)
+    shutil.copytree(headed_folder, copy)
     raw = json.loads((copy / "manifest.json").read_text())
     change(raw["head"])
     (copy / "manifest.json").write_text(json.dumps(raw))
@@ -294,7 +231,7 @@ def test_an_impossible_head(folder: Path, tmp_path: Path, change: Any, error: st
 
 
 def test_adapters_on_other_taps_do_not_go_together(
-    llm_run: Path, config: BundleConfig, head_run: Path, tmp_path: Path
+    llm_run: Path, headed_config: BundleConfig, head_run: Path, tmp_path: Path
 ) -> None:
     other = tmp_path / "other"
     other.mkdir()
@@ -302,7 +239,7 @@ def test_adapters_on_other_taps_do_not_go_together(
         text = path.read_bytes()
         (other / path.name).write_bytes(text.replace(b'"n_query": 4', b'"n_query": 5'))
     with pytest.raises(BundleError, match="train it with the same"):
-        export_bundle(llm_run, tmp_path / "out", replace(config, head=other))
+        export_bundle(llm_run, tmp_path / "out", replace(headed_config, head=other))
 
 
 def _taps(head_run: Path) -> Any:
@@ -320,11 +257,11 @@ def _with(head: bytes, **changed: Any) -> bytes:
 
 
 def _changed(
-    folder: Path, tmp_path: Path, change: Any, name: str = HEAD_FILE, role: str = "head"
+    headed_folder: Path, tmp_path: Path, change: Any, name: str = HEAD_FILE, role: str = "head"
 ) -> Bundle:
     """Return a copy of a bundle, one of its files changed and its hash with it."""
     copy = tmp_path / "copy"
-    shutil.copytree(folder, copy)
+    shutil.copytree(headed_folder, copy)
     (copy / name).write_bytes(change((copy / name).read_bytes()))
     raw = json.loads((copy / "manifest.json").read_text())
     described = describe_file(copy, name, role)

@@ -18,6 +18,7 @@ from listen_edge.lines.answer import Answer
 from listen_edge.lines.error import ErrorLine
 from listen_edge.lines.event import Event
 from listen_edge.lines.health import Health
+from listen_edge.lines.heard import HeardLine
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
 ANSWER = Answer(
@@ -62,6 +63,16 @@ HEALTH = Health(
     lag_s=0.18211,
     level_dbfs=-43.21,
 )
+HEARD = HeardLine(
+    source="siren.flac",
+    window_s=(0.0, 5.00049),
+    sounds=(("siren", 0.971234), ("wind", 0.5)),
+    reason="clipped",
+    level_dbfs=-23.11,
+    encode_ms=26.12,
+    answer_ms=0.1,
+    bundle="tiny@sha256:ab12cd34",
+)
 ERROR = ErrorLine("siren.wav: no such file")
 
 HEAD = '{"v": 1, "type": "%s", "ts": "2026-01-01T00:00:00.000Z", '
@@ -76,6 +87,9 @@ CONTRACT = {
     HEALTH: '"source": "microphone", "state": "recovering", "message": "unplugged", '
     '"n_windows": 120, "n_dropped": 3, "n_gated": 0, "n_overflows": 1, "n_restarts": 2, '
     '"lag_s": 0.182, "level_dbfs": -43.2}',
+    HEARD: '"source": "siren.flac", "window_s": [0.0, 5.0], "sounds": [["siren", 0.9712], '
+    '["wind", 0.5]], "reason": "clipped", "level_dbfs": -23.1, "latency_ms": {"encode": 26.1, '
+    '"answer": 0.1}, "bundle": "tiny@sha256:ab12cd34"}',
     ERROR: '"message": "siren.wav: no such file"}',
 }
 

@@ -76,6 +76,8 @@ ROWS = [
     Row(Path("odd.wav"), ("dog barking",)),
     Row(Path("made.wav"), ("smoke alarm",)),
     Row(Path("quiet.wav"), ()),
+    Row(Path("mined.wav"), (), absent=("dog", "smoke alarm")),
+    Row(Path("both.wav"), ("cat meowing",), absent=("siren",)),
 ]
 
 
@@ -112,6 +114,15 @@ def _targets(tmp_path: Path, without: tuple[str, ...] = ()) -> dict[tuple[str, s
         ("made", "dog barking", 0.0),
         ("quiet", "dog", None),
         ("quiet", "dog barking", None),
+        ("mined", "dog", 0.0),  # it says so
+        ("mined", "dog barking", 0.0),  # what a dog is called too
+        ("mined", "smoke alarm", 0.0),
+        ("mined", "smoke detector", 0.0),  # another name of a made alarm
+        ("mined", "siren", None),  # without a label of all else nothing is known
+        ("mined", "cat meowing", None),
+        ("both", "siren", 0.0),
+        ("both", "cat meowing", 1.0),
+        ("both", "dog", 0.0),  # another label, as ever
     ],
 )
 def test_what_a_recording_says_about_a_concept(

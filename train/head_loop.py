@@ -181,12 +181,15 @@ class _Run:
 
     def _draw(self, rng: np.random.Generator) -> list[int]:
         """Return a step's scenes: excerpts, then mixtures."""
-        config, n_scenes = self._config, len(self._material.scenes)
-        n_excerpts = n_scenes - config.n_mixtures
+        config, n_excerpts = self._config, self._material.n_excerpts
         n_plain = round(config.plain * config.batch) if config.n_mixtures else config.batch
-        drawn: list[int] = rng.integers(n_excerpts, size=n_plain).tolist()
+        drawn: list[int] = rng.integers(
+            len(self._material.scenes) - config.n_mixtures, size=n_plain
+        ).tolist()
+        drawn = [k if k < n_excerpts else k + config.n_mixtures for k in drawn]
         if config.batch > n_plain:
-            drawn += rng.integers(n_excerpts, n_scenes, config.batch - n_plain).tolist()
+            n_after = n_excerpts + config.n_mixtures
+            drawn += rng.integers(n_excerpts, n_after, config.batch - n_plain).tolist()
         return drawn
 
     def _loss(self, logits: Tensor, drawn: Sequence[tuple[int, ...]]) -> Tensor:
@@ -213,7 +216,7 @@ class _Run:
 
     def _refer(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return logits of excerpts that are trained on, (n_scenes, n_texts)."""
-        n_excerpts = len(self._material.scenes) - self._config.n_mixtures
+        n_excerpts = self._material.n_excerpts
         spread = np.linspace(0, n_excerpts - 1, min(n_excerpts, _N_REFERENCE)).astype(int)
         return self._answer(self._scenes, spread.tolist(), texts)
 

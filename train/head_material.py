@@ -38,12 +38,15 @@ class HeadMaterial:
 
     Attributes:
         rows: that are trained on.
-        scenes: of these rows: excerpts, then mixtures.
+        scenes: of these rows: excerpts, then mixtures, then excerpts of rows that say only what is
+            absent, so that mined ones do not move the others in the cache.
+        n_excerpts: how many of the first.
         held_out: groups to measure with.
     """
 
     rows: list[Row]
     scenes: list[Excerpt | Mixture]
+    n_excerpts: int
     held_out: list[HeldOut]
 
 
@@ -60,11 +63,22 @@ def read_head_material(config: HeadConfig) -> HeadMaterial:
     trained = [row for row in rows if not is_of(row, unseen)]
     if not trained:
         raise ListenEdgeError(f"nothing to train on: all data is of {', '.join(unseen)}")
+    # A mixture with a recording that says only what is absent would know of nothing else.
+    says_only_absent = [bool(row.absent and not row.tags) for row in trained]
+    trained = [row for _, row in sorted(zip(says_only_absent, trained, strict=True), key=_first)]
+    n_mixed = says_only_absent.count(False)
     scenes: list[Excerpt | Mixture] = []
-    for k, row in enumerate(trained):
+    for k, row in enumerate(trained[:n_mixed]):
         scenes += _excerpts_of(row, config, k)
-    scenes += draw_mixtures(trained, config.n_mixtures, config.seed)
-    return HeadMaterial(trained, scenes, list(_held_out(rows, config)))
+    n_excerpts = len(scenes)
+    scenes += draw_mixtures(trained[:n_mixed], config.n_mixtures, config.seed)
+    for k, row in enumerate(trained[n_mixed:], start=n_mixed):
+        scenes += _excerpts_of(row, config, k)
+    return HeadMaterial(trained, scenes, n_excerpts, list(_held_out(rows, config)))
+
+
+def _first(pair: tuple[bool, Row]) -> bool:
+    return pair[0]
 
 
 def is_of(row: Row, splits: Sequence[str]) -> bool:

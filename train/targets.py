@@ -163,6 +163,12 @@ def build_targets(
             known[k] = np.where(listed[k], ~doubted, bool(label) & ~near & ~maybe)
             known[k] |= own | (kinds if heard is None else False)
         probability[np.ix_(np.array(members), np.flatnonzero(own))] = 1.0
+    for k, row in enumerate(rows):
+        if not row.absent:
+            continue
+        named = {text for name in row.absent for text in label_texts(name)}
+        absent = [c for c, concept in enumerate(concepts) if concept.text in named]
+        probability[k, absent], known[k, absent] = 0.0, True
     return Targets(probability, known)
 
 

@@ -118,6 +118,15 @@ def is_louder(limit_dbfs: float, samples: NDArray[np.float32]) -> bool:
     return any(level is not None and level >= limit_dbfs for level in levels)
 
 
+def is_below(gate_dbfs: float, window: NDArray[np.float32]) -> bool:
+    """Tell whether a window is quiet enough to be called absent unheard; a dead one is not.
+
+    Args:
+        window: shape (n_samples, n_channels), at 16 kHz.
+    """
+    return not is_louder(gate_dbfs, window) and audibility(window, len(window)).deaf is None
+
+
 def _is_audible(samples: NDArray[np.float32]) -> bool:
     """Tell whether the loudest 0.1 s lies above the noise floor; an offset or drift is no sound.
 

@@ -55,7 +55,12 @@ class Fusion:
 
     def presence_alone(self, reading: Reading) -> float:
         """Return presence in [0, 1] by the head alone."""
-        return _presence(self.alone, (*_of_head(reading), 1.0))
+        return float(self.presences_alone(*_of_head(reading)))
+
+    def presences_alone(self, logit: Any, usual: Any, deviation: Any) -> Any:
+        """Return the same of arrays, or of figures, as in a Reading."""
+        a = self.alone
+        return sigmoid(a[0] * logit + a[1] * usual + a[2] * deviation + a[3])
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from listen_edge.bundle.cache import cache_dir, pulled_dir
 from listen_edge.bundle.hashes import read_bounded, read_verified, verify_gguf
+from listen_edge.bundle.head import HeadManifest
 from listen_edge.bundle.manifest import (
     MANIFEST,
     MAX_MANIFEST_BYTES,
@@ -61,11 +62,22 @@ class Bundle:
         Raises:
             BundleError: the bundle has none, or it has changed since.
         """
-        head = self.manifest.head
-        for file in self.manifest.files:
-            if head is not None and file.path == head.path:
-                return read_verified(self.folder, file)
-        raise BundleError(f"{self.id}: has no question head; export it with --head")
+        path = self.require_head().path
+        (file,) = (file for file in self.manifest.files if file.path == path)
+        return read_verified(self.folder, file)
+
+    def require_head(self) -> HeadManifest:
+        """Return what the manifest says of the question head.
+
+        Raises:
+            BundleError: the bundle has none.
+        """
+        if self.manifest.head is None:
+            raise BundleError(
+                f"{self.id}: has no question head, so it answers questions but cannot tell by "
+                "itself what is there; use ask or mic --ask, or export the bundle with --head"
+            )
+        return self.manifest.head
 
     @property
     def backends(self) -> tuple[str, ...]:

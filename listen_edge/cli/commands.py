@@ -41,9 +41,17 @@ COMMANDS = {
         "listen_edge.cli.export:export_group",
         "Turn trained parts into what a device runs.",
     ),
+    "hear": LazyCommand(
+        "listen_edge.cli.hear:hear",
+        "Tell what is heard in recordings or at a microphone, out of the bundle's vocabulary.",
+    ),
     "mic": LazyCommand(
         "listen_edge.cli.mic:mic",
         "Listen to a microphone and tell what is heard, until stopped.",
+    ),
+    "mine": LazyCommand(
+        "listen_edge.cli.mine:mine",
+        "Keep what the bundle wrongly hears in HOURS, recordings without the sounds asked about.",
     ),
     "replay": LazyCommand(
         "listen_edge.cli.replay:replay",

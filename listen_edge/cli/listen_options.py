@@ -64,7 +64,7 @@ _event_options = together(
 )
 
 # What raw PCM on stdin does not say itself.
-_pcm_options = together(
+pcm_options = together(
     click.option("--rate", type=rate_range, default=16_000, help="Hz, of raw PCM on stdin."),
     click.option("--channels", type=click.IntRange(1, 64), default=1, help="Of stdin."),
     click.option("--pcm", type=click.Choice(["s16le", "f32le"]), default="s16le", help="Of stdin."),
@@ -72,7 +72,7 @@ _pcm_options = together(
 
 listen_options = together(
     engine_options,
-    _pcm_options,
+    pcm_options,
     question_option,
     _event_options,
     click.option(

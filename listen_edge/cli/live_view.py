@@ -1,4 +1,7 @@
-"""What `mic` shows on a terminal: presence bars, states, level, health and the last events."""
+"""What `mic` and `hear` show on a terminal: presence bars, states, what is heard, level, health.
+
+Below are the last events, or what was heard until now.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,8 @@ from rich.text import Text
 from listen_edge.lines.answer import Answer
 from listen_edge.lines.event import Event
 from listen_edge.lines.health import Health
+from listen_edge.lines.heard import NOTHING, HeardLine
+from listen_edge.runtime.listening.timeline import Timeline
 
 _STATE_STYLES = {"present": "bold red", "absent": "green", "unknown": "yellow"}
 _SOURCE_STYLES = {"healthy": "green", "alarmed": "yellow", "recovering": "yellow", "failed": "red"}
@@ -31,14 +36,26 @@ class LiveView:
         questions: one row each.
         on: presence from which a bar turns red, per question.
         console: where to draw.
+        timeline: of what is heard, whose spans are listed; None: events alone are.
     """
 
-    def __init__(self, questions: Sequence[str], on: Sequence[float], console: Console) -> None:
+    def __init__(
+        self,
+        questions: Sequence[str],
+        on: Sequence[float],
+        console: Console,
+        timeline: Timeline | None = None,
+    ) -> None:
         self._answers: dict[str, Answer | None] = dict.fromkeys(questions)
         self._on = dict(zip(questions, on, strict=True))
         self._since: dict[str, float] = {}
         self._active: dict[str, bool] = {}
         self._health: Health | None = None
+        self._heard: HeardLine | None = None
+        self._n_sounds = 0  # most rows that were needed, so that nothing jumps
+        self._timeline = timeline
+        self._source = ""
+        self._level_dbfs: float | None = None  # of the last window, as its source
         self._events: deque[Text] = deque(maxlen=_N_EVENTS)
         self._window_times: deque[float] = deque(maxlen=20)
         self._live = Live(console=console, auto_refresh=False, transient=False)
@@ -53,21 +70,26 @@ class LiveView:
     ) -> None:
         self._live.__exit__(kind, err, tb)
 
-    def show(self, line: Answer | Event | Health) -> None:
-        """Take a line and draw, once per window."""
+    def show(self, line: Answer | Event | Health | HeardLine) -> None:
+        """Take a line and draw, once per window: what is heard comes before the answers."""
         self.take(line)
-        if not isinstance(line, Answer) or line.question == next(reversed(self._answers)):
+        is_last = not self._answers
+        if isinstance(line, Answer):
+            is_last = line.question == next(reversed(self._answers))
+        if is_last or isinstance(line, (Event, Health)):
             self._live.update(self.render(), refresh=True)
 
-    def take(self, line: Answer | Event | Health) -> None:
+    def take(self, line: Answer | Event | Health | HeardLine) -> None:
         """Take a line."""
-        if isinstance(line, Answer):
+        if isinstance(line, HeardLine):
+            self._hear(line)
+        elif isinstance(line, Answer):
             before = self._answers.get(line.question)
             if before is None or before.state != line.state:
                 self._since[line.question] = time.monotonic()
             self._answers[line.question] = line
-            if line.question == next(iter(self._answers)) and line.level_dbfs is not None:
-                self._window_times.append(time.monotonic())
+            if line.question == next(iter(self._answers)):
+                self._take_window(line.source, line.level_dbfs)
         elif isinstance(line, Health):
             self._health = line
             if line.message:
@@ -82,25 +104,37 @@ class LiveView:
 
     def render(self) -> RenderableType:
         """Return the whole view."""
-        return Group(self._head(), Text(), self._questions(), Text(), *self._events)
+        return Group(self._head(), Text(), self._rows(), Text(), *self._events)
+
+    def _hear(self, line: HeardLine) -> None:
+        self._heard = line
+        self._n_sounds = max(self._n_sounds, len(line.sounds or ()) + (line.note is not None), 1)
+        if not self._answers:
+            self._take_window(line.source, line.level_dbfs)
+        for span in self._timeline.take(line) if self._timeline is not None else ():
+            peak = "" if span.peak is None else f", peak {span.peak:.2f}"
+            self._log(f"{span.what}  {_duration(span.end_s - span.begin_s)}{peak}", "")
+
+    def _take_window(self, source: str, level_dbfs: float | None) -> None:
+        self._source, self._level_dbfs = source, level_dbfs
+        if level_dbfs is not None:
+            self._window_times.append(time.monotonic())
 
     def _log(self, what: str, style: str) -> None:
         self._events.append(Text(f"{datetime.now():%H:%M:%S}  {what}", style, no_wrap=True))
 
     def _head(self) -> RenderableType:
-        answer = next((a for a in self._answers.values() if a is not None), None)
-        level = None if answer is None else answer.level_dbfs
         state = "starting" if self._health is None else self._health.state
-        head = Table.grid(padding=(0, 2))
-        figures = Text(
-            f"{self._windows_per_s():.1f} windows/s  "
-            f"{self._health.n_dropped if self._health else 0} dropped",
-        )
-        meter = Text("level ") + _meter(level)
-        source = Text("● ", _SOURCE_STYLES.get(state, "dim")) + Text(
-            f"{answer.source if answer else ''} {state}"
-        )
-        head.add_row(source, meter, figures)
+        n_dropped = self._health.n_dropped if self._health else 0
+        parts = [
+            Text("● ", _SOURCE_STYLES.get(state, "dim")) + Text(state),
+            Text("level ") + _meter(self._level_dbfs),
+            Text(f"{self._windows_per_s():.1f} windows/s"),
+            Text(f"{n_dropped} dropped"),
+            Text(self._source),  # last, since a device's name may be long
+        ]
+        head = Text("  ").join(parts)
+        head.no_wrap, head.overflow = True, "ellipsis"
         return head
 
     def _windows_per_s(self) -> float:
@@ -109,19 +143,31 @@ class LiveView:
             return 0.0
         return (len(times) - 1) / (times[-1] - times[0])
 
-    def _questions(self) -> RenderableType:
+    def _rows(self) -> RenderableType:
+        """Return a row for each question, and below them those of what is heard."""
         rows = Table.grid(padding=(0, 2))
         for question, answer in self._answers.items():
             presence = None if answer is None else answer.presence
             is_on = presence is not None and presence >= self._on[question]
-            bar = _bar(presence or 0.0, _BAR_WIDTH, "red" if is_on else "cyan")
             rows.add_row(
                 Text(question, "bold" if self._active.get(question) else "", no_wrap=True),
-                bar,
-                Text("   -" if presence is None else f"{presence:.2f}"),
+                *_gauge(presence, "red" if is_on else "cyan"),
                 self._state(question, answer),
             )
+        if self._heard is not None:
+            rows.add_row(Text("heard", "dim"))
+            self._add_sounds(rows, self._heard)
         return rows
+
+    def _add_sounds(self, rows: Table, heard: HeardLine) -> None:
+        sounds = heard.sounds or ()
+        for name, presence in sounds:
+            rows.add_row(Text(name, no_wrap=True), *_gauge(presence, "cyan"))
+        note = heard.note or (None if sounds else NOTHING)
+        if note is not None:
+            rows.add_row(Text(), *_gauge(None, ""), Text(note, "dim", no_wrap=True))
+        for _ in range(self._n_sounds - len(sounds) - (note is not None)):
+            rows.add_row()
 
     def _state(self, question: str, answer: Answer | None) -> Text:
         if answer is None:
@@ -133,6 +179,12 @@ class LiveView:
         if self._active.get(question):
             text.append("  EVENT", "bold red")
         return text
+
+
+def _gauge(presence: float | None, style: str) -> tuple[Text, Text]:
+    """Return a presence as a bar and as a figure."""
+    figure = "   -" if presence is None else f"{presence:.2f}"
+    return _bar(presence or 0.0, _BAR_WIDTH, style), Text(figure)
 
 
 def _meter(level_dbfs: float | None) -> Text:

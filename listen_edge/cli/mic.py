@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from listen_edge.cli.listen_options import listen_options
 from listen_edge.cli.listening import listen_in_turn
-from listen_edge.cli.options import url_option
-
-if TYPE_CHECKING:
-    from listen_edge.runtime.sources import Source
+from listen_edge.cli.live_source import live_options, live_source
 
 
 @click.command()
-@click.option("--device", help="Audio device: index or part of its name.  [default: the system's]")
-@url_option
-@click.option("--stdin", "is_stdin", is_flag=True, help="Listen to raw PCM on standard input.")
-@click.option("--wait-for-device", is_flag=True, help="A device that is not there yet is no error.")
+@live_options
 @listen_options
 def mic(
     device: str | None,
@@ -31,20 +25,5 @@ def mic(
     **options: Any,
 ) -> int:
     """Listen to a microphone and tell what is heard, until stopped."""
-    if (device is not None) + (url is not None) + is_stdin > 1:
-        raise click.UsageError("--device, --url and --stdin exclude each other")
-
-    def source() -> Source:
-        if url is not None:
-            from listen_edge.runtime.sources.ffmpeg import FfmpegSource
-
-            return FfmpegSource(url)
-        if is_stdin:
-            from listen_edge.runtime.sources.stdin import StdinSource
-
-            return StdinSource(rate, channels, pcm, is_live=True)
-        from listen_edge.runtime.sources.microphone import MicrophoneSource
-
-        return MicrophoneSource(device)
-
+    source = live_source(device, url, is_stdin, rate, channels, pcm)
     return listen_in_turn([source], waits_for_device=wait_for_device, **options)

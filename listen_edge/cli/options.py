@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import click
 
-from listen_edge.errors import ListenEdgeError, one_line
+from listen_edge.errors import ListenEdgeError
 from listen_edge.runtime.listening.trigger import TriggerConfig
 from listen_edge.runtime.thresholds import Thresholds
 
@@ -63,45 +63,33 @@ confirm_option = click.option(
     "[default: the bundle's, else {}/{}]".format(*TriggerConfig.confirm),
 )
 
-
-def _read_url(context: click.Context, option: click.Parameter, value: str | None) -> str | None:
-    """Return a URL, read from a file for @FILE: a command line is shown to every user by ps."""
-    if value is None or not value.startswith("@"):
-        return value
-    try:
-        url = Path(value[1:]).read_text().strip()
-    except (OSError, UnicodeDecodeError) as err:
-        raise click.BadParameter(f"{value[1:]}: cannot be read ({one_line(err)})") from err
-    if not url or len(url.splitlines()) > 1:
-        raise click.BadParameter(f"{value[1:]}: expected one line, the URL")
-    return url
-
-
-url_option = click.option(
-    "--url",
-    callback=_read_url,
-    metavar="URL|@FILE",
-    help="Listen to what ffmpeg plays from here, such as a camera's RTSP; @FILE holds the URL.",
+_bundle_option = click.option(
+    "--bundle", default="tiny", help="Embedded bundle's name, or a folder."
+)
+_backend_option = click.option(
+    "--backend",
+    type=click.Choice(["auto", "cpu", "cuda", "tensorrt"]),
+    default="auto",
+    help="Compute backend; auto takes the fastest that is available.",
+)
+_threads_option = click.option(
+    "--threads", type=click.IntRange(1, 256), help="CPU threads.  [default: what it may use]"
 )
 
-# Of every command that loads an engine.
+# Of commands that listen with the question head alone.
+head_options = together(_bundle_option, _backend_option, _threads_option)
+
+# Of every other command that loads an engine.
 engine_options = together(
-    click.option("--bundle", default="tiny", help="Embedded bundle's name, or a folder."),
-    click.option(
-        "--backend",
-        type=click.Choice(["auto", "cpu", "cuda", "tensorrt"]),
-        default="auto",
-        help="Compute backend; auto takes the fastest that is available.",
-    ),
+    _bundle_option,
+    _backend_option,
     click.option(
         "--llm",
         type=click.Choice(["auto", "always", "never"]),
         default="auto",
         help="Ask the LLM where the head suspects a sound, about every window, or never.",
     ),
-    click.option(
-        "--threads", type=click.IntRange(1, 256), help="CPU threads.  [default: what it may use]"
-    ),
+    _threads_option,
 )
 
 
@@ -133,6 +121,20 @@ def load_engine(
         shipped = Thresholds(opened.manifest.on_threshold, opened.manifest.off_threshold)
         thresholds = chosen_thresholds(on, off, shipped)
     return Engine(opened, backend=backend, n_threads=threads, thresholds=thresholds, llm=llm)
+
+
+def load_head_engine(bundle: str, backend: str, threads: int | None) -> Engine:
+    """Load a bundle to listen with its head alone; its LLM at most reads questions.
+
+    Raises:
+        BundleError: it has no head.
+    """
+    from listen_edge.bundle.opening import open_bundle
+    from listen_edge.runtime.engine import Engine
+
+    opened = open_bundle(bundle)
+    opened.require_head()
+    return Engine(opened, backend=backend, n_threads=threads, llm="never")
 
 
 def json_object(option: str, text: str) -> dict[str, Any]:

@@ -11,10 +11,12 @@ from listen_edge.audio.limits import check_duration
 from listen_edge.audio.recording import Recording
 from listen_edge.errors import AudioError
 from listen_edge.lines.answer import Answer
+from listen_edge.lines.heard import HeardLine
 from listen_edge.log_mel import SAMPLE_RATE
 from listen_edge.printable import printable
 from listen_edge.runtime.answers import summarize
 from listen_edge.runtime.engine import Engine
+from listen_edge.runtime.hear_config import HearConfig
 from listen_edge.runtime.listening.window import Feed, Window
 from listen_edge.runtime.sources import Block
 
@@ -49,7 +51,7 @@ def ask_recording(
     Raises:
         AudioError: see Recording; what was heard before has been answered.
     """
-    for window in _windows(engine, path):
+    for window in windows_of(engine, path):
         yield engine.answer_window(
             window.samples, questions, start_s=window.begin_s, source=source, doubt=window.doubt
         )
@@ -66,8 +68,22 @@ def ask_whole_recording(
     return kept
 
 
-def _windows(engine: Engine, path: Path) -> Iterator[Window]:
-    feed = Feed(*(round(s * SAMPLE_RATE) for s in (engine.window_s, engine.hop_s)))
+def hear_recording(
+    engine: Engine, path: Path, hearing: HearConfig, *, source: str, hop_s: float | None = None
+) -> Iterator[HeardLine]:
+    """Yield what is heard in each window in turn; arguments and errors as for ask_recording."""
+    for window in windows_of(engine, path, hop_s):
+        _, heard = engine.listen_window(
+            window.samples, [], hearing, start_s=window.begin_s, source=source, doubt=window.doubt
+        )
+        assert heard is not None
+        yield heard
+
+
+def windows_of(engine: Engine, path: Path, hop_s: float | None = None) -> Iterator[Window]:
+    """Yield the windows of a recording, at the bundle's hop or another."""
+    hop_s = engine.hop_s if hop_s is None else hop_s
+    feed = Feed(*(round(s * SAMPLE_RATE) for s in (engine.window_s, hop_s)))
     n_frames = 0
     with Recording(path) as recording:
         while len(samples := recording.read(_BLOCK_FRAMES)):

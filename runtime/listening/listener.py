@@ -13,11 +13,8 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from listen_edge.audio import level_dbfs
-from listen_edge.audio.audibility import audibility, is_louder
+from listen_edge.audio.audibility import is_below
 from listen_edge.audio.limits import MIN_DURATION_S
 from listen_edge.bundle.opening import open_bundle
 from listen_edge.errors import AudioError, ListenEdgeError
@@ -25,14 +22,17 @@ from listen_edge.event_settings import EventSettings
 from listen_edge.lines.answer import Answer, Reason
 from listen_edge.lines.event import Ending, Event
 from listen_edge.lines.health import Health
+from listen_edge.lines.heard import HeardLine
 from listen_edge.log_mel import SAMPLE_RATE
 from listen_edge.question import parse_concept
+from listen_edge.runtime.answers import unheard_sounds
 from listen_edge.runtime.engine import Engine
+from listen_edge.runtime.hear_config import HearConfig
 from listen_edge.runtime.listening.clips import ClipRecorder
 from listen_edge.runtime.listening.events import Events
 from listen_edge.runtime.listening.health import Counts, HealthReports
 from listen_edge.runtime.listening.liveness import Liveness, LivenessConfig
-from listen_edge.runtime.listening.pace import pace_remedy, window_seconds
+from listen_edge.runtime.listening.pace import pace_warning
 from listen_edge.runtime.listening.reception import Reception
 from listen_edge.runtime.listening.trigger import Trigger, TriggerConfig
 from listen_edge.runtime.listening.window import Feed, Window
@@ -40,7 +40,7 @@ from listen_edge.runtime.sources import EndOfStream, Source
 from listen_edge.runtime.sources.choose import open_source
 from listen_edge.runtime.thresholds import Thresholds
 
-Line = Answer | Event | Health
+Line = Answer | Event | Health | HeardLine
 
 _READ_S = 0.2  # longest wait for a block: how soon stop() is seen
 
@@ -51,6 +51,7 @@ class ListenConfig:
 
     Attributes:
         hop_s: seconds between windows; None: the bundle's.
+        hearing: what to tell of each window beside the answers; None: nothing.
         trigger: when presence becomes an event.
         thresholds: of events, by concept, for those that differ from the trigger's.
         gate_dbfs: windows whose loudest 0.1 s is below are "absent (below_gate)", without the LLM;
@@ -62,6 +63,7 @@ class ListenConfig:
     """
 
     hop_s: float | None = None
+    hearing: HearConfig | None = None
     trigger: TriggerConfig = field(default_factory=TriggerConfig)
     thresholds: Mapping[str, Thresholds] = field(default_factory=dict)
     gate_dbfs: float | None = None
@@ -92,6 +94,7 @@ class Listener:
     Raises:
         ListenEdgeError: an impossible configuration.
         QuestionError: a question that names no sound.
+        BundleError: sounds are to be told by a bundle without a question head.
         AudioError: while iterating: a live source is not there at the start, or ends before it was
             heard; a recording is damaged or stalls.
     """
@@ -109,6 +112,8 @@ class Listener:
             raise ListenEdgeError(
                 f"--hop {hop_s:g}: expected 0.1 to {engine.window_s:g} s, the bundle's window"
             )
+        if config.hearing is not None:
+            engine.bundle.require_head()
         by_concept = {parse_concept(question): question for question in reversed(questions)}
         self.concepts = list(reversed(by_concept))
         self.questions = [by_concept[concept] for concept in self.concepts]
@@ -205,7 +210,7 @@ class Listener:
                 yield from self._answer(windows[-1], windows[-1].doubt or doubt)
             elif unheard := reception.unheard():
                 reason, span_s = unheard
-                yield from self._say(self._unheard(reason, span_s))
+                yield from self._say(*self._unheard(reason, span_s))
             yield from self._watch(reception)
         if reception.has_ended and self._counts.windows == 0:
             raise AudioError(
@@ -225,13 +230,10 @@ class Listener:
 
     def _check_pace(self) -> Iterator[Line]:
         """Measure a window before listening, and propose a hop that this machine can keep."""
-        seconds = window_seconds(self._engine, self.questions)
-        remedy = pace_remedy(seconds, self.hop_s, self._engine.window_s)
-        if remedy is not None:
-            yield self._health(
-                f"a window with {len(self.questions)} questions takes {seconds:.2f} s here, too "
-                f"long for a hop of {self.hop_s:g} s; {remedy}"
-            )
+        hearing = self._config.hearing
+        warning = pace_warning(self._engine, self.questions, hearing, hop_s=self.hop_s)
+        if warning is not None:
+            yield self._health(warning)
 
     # Both.
 
@@ -245,7 +247,10 @@ class Listener:
         if wanted is None:
             return
         try:
-            self._engine.swap_adapter(open_bundle(wanted))
+            bundle = open_bundle(wanted)
+            if self._config.hearing is not None:
+                bundle.require_head()
+            self._engine.swap_adapter(bundle)
             yield self._health(f"answers with {self._engine.bundle.id} from now on")
         except ListenEdgeError as err:
             yield self._health(f"{self._engine.bundle.id} goes on: {err}")
@@ -253,13 +258,15 @@ class Listener:
     def _answer(self, window: Window, doubt: Reason | None) -> Iterator[Line]:
         yield from self._swap()
         level = level_dbfs(window.samples)
-        is_gated = doubt in (None, "narrow_band") and self._is_below_gate(window.samples)
+        gate_dbfs, can_gate = self._config.gate_dbfs, doubt in (None, "narrow_band")
+        is_gated = can_gate and gate_dbfs is not None and is_below(gate_dbfs, window.samples)
         if is_gated:
-            answers = self._unheard("below_gate", (window.begin_s, window.end_s), level)
+            found = self._unheard("below_gate", (window.begin_s, window.end_s), level)
         else:
-            answers = self._engine.answer_window(
+            found = self._engine.listen_window(
                 window.samples,
                 self.questions,
+                self._config.hearing,
                 start_s=window.begin_s,
                 source=self._source.name,
                 doubt=doubt,
@@ -271,24 +278,25 @@ class Listener:
             lag_s=time.monotonic() - window.received_s,
             level_dbfs=level,
         )
-        yield from self._say(answers)
-
-    def _is_below_gate(self, samples: NDArray[np.float32]) -> bool:
-        """Tell whether a window is quiet enough to be called absent unheard; a dead one is not."""
-        gate_dbfs = self._config.gate_dbfs
-        if gate_dbfs is None or is_louder(gate_dbfs, samples):
-            return False
-        return audibility(samples, len(samples)).deaf is None
+        yield from self._say(*found)
 
     def _unheard(
         self, reason: Reason, window_s: tuple[float, float], level: float | None = None
-    ) -> list[Answer]:
-        return self._engine.unheard(
-            self.questions, reason, window_s=window_s, source=self._source.name, level=level
+    ) -> tuple[list[Answer], HeardLine | None]:
+        engine, name = self._engine, self._source.name
+        answers = engine.unheard(
+            self.questions, reason, window_s=window_s, source=name, level=level
+        )
+        if self._config.hearing is None:
+            return answers, None
+        return answers, unheard_sounds(
+            reason, engine.bundle, window_s=window_s, source=name, level=level
         )
 
-    def _say(self, answers: list[Answer]) -> Iterator[Line]:
-        """Give out the answers about a window, and the events they make."""
+    def _say(self, answers: list[Answer], heard: HeardLine | None) -> Iterator[Line]:
+        """Give out what a window held, the answers about it, and the events they make."""
+        if heard is not None:
+            yield heard
         yield from answers
         yield from self._events.of(answers)
         yield from self._tell_clip_problems()
@@ -338,5 +346,5 @@ def listen(
             elif isinstance(line, Event):
                 if on_event is not None:
                     on_event(line)
-            elif on_health is not None:
+            elif isinstance(line, Health) and on_health is not None:
                 on_health(line)

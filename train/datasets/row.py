@@ -25,6 +25,7 @@ class Row:
     Attributes:
         path: of the audio.
         tags: lower-case names with spaces ("crying baby") of sounds known to be in it.
+        absent: names of sounds known not to be in it; without tags, of all others nothing is known.
         caption: a sentence about it.
         split: the data set's own word ("fold3", "train", "dev", "evaluation").
         licence: what the data set says of this clip, else of the whole.
@@ -37,6 +38,7 @@ class Row:
     split: str = ""
     licence: str = ""
     dataset: str = ""
+    absent: tuple[str, ...] = ()
 
 
 def plain_name(label: str) -> str:

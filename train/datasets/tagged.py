@@ -177,7 +177,8 @@ def labelled(folder: Path) -> list[Row]:
     """Return the clips of your own folder: `meta.csv` (filename, label) and `audio/`.
 
     Columns `caption`, `split` and `licence` are used where they are; without a split, the column
-    `source` stands for it, so that whole sources can be left out of training.
+    `source` stands for it, so that whole sources can be left out of training. `absent` lists, after
+    semicolons, sounds that are known not to be there; such a row may go without a label.
     """
     table = first_existing(
         [folder / "meta.csv"],
@@ -189,8 +190,10 @@ def labelled(folder: Path) -> list[Row]:
         for row in read_table(table, ("filename", "label")):
             split = row.get("split") or row.get("source") or ""
             licence = row.get("licence") or ""
-            path, tags = folder / "audio" / row["filename"], (plain_name(row["label"]),)
+            path, label = folder / "audio" / row["filename"], plain_name(row["label"])
+            tags = (label,) if label else ()
+            absent = tuple(filter(None, map(plain_name, (row.get("absent") or "").split(";"))))
             caption = row.get("caption") or None
-            yield Row(path, tags, caption, split, licence, "labelled"), path.name
+            yield Row(path, tags, caption, split, licence, "labelled", absent), path.name
 
     return present(rows(), folder / "audio", "where the table comes from")
