@@ -102,3 +102,8 @@ def test_the_vocabulary_is_made_of_wordnets_files(tmp_path: Path) -> None:
 def test_a_folder_without_wordnet_says_what_to_install(tmp_path: Path) -> None:
     with pytest.raises(ListenEdgeError, match="apt-get install wordnet-base"):
         list(wordnet_words(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["crowd aww", "frog ribbit", "kaboom", "psst", "brr"])
+def test_what_sounds_are_said_to_say_is_english(name: str) -> None:
+    assert is_familiar(name)

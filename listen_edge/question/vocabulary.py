@@ -16,6 +16,48 @@ from unicodedata import combining, normalize
 from listen_edge.question import words as w
 
 _FUNCTION_WORDS = w.PREPOSITIONS | w.ARTICLES | w.COMPOUNDS | w.NAMES_NO_SOUND | {"hz", "khz", "db"}
+_EXCLAMATIONS = frozenset(  # English, and in no dictionary: what sounds are said to say
+    [
+        "aargh",
+        "achoo",
+        "ahh",
+        "arf",
+        "argh",
+        "atishoo",
+        "aw",
+        "aww",
+        "awww",
+        "boing",
+        "boop",
+        "brr",
+        "brrr",
+        "bzz",
+        "bzzz",
+        "eek",
+        "grr",
+        "haha",
+        "hehe",
+        "kaboom",
+        "mmm",
+        "nee-naw",
+        "nom",
+        "oof",
+        "ouch",
+        "ow",
+        "pow",
+        "psst",
+        "ratatat",
+        "ribbit",
+        "shh",
+        "tock",
+        "tu-whit",
+        "ugh",
+        "whump",
+        "woohoo",
+        "yay",
+        "yikes",
+    ]
+)
 _ENDINGS = (  # of an inflected form, and what stands there in a dictionary
     ("ies", "y"), ("ied", "y"), ("ier", "y"), ("ves", "f"), ("ves", "fe"), ("es", ""), ("s", ""),
     ("ed", ""), ("ed", "e"), ("ing", ""), ("ing", "e"), ("er", ""), ("er", "e"), ("ly", ""),
@@ -37,7 +79,8 @@ def is_familiar(concept: str) -> bool:
 
 
 def _is_known(word: str) -> bool:
-    if not _has_letters(word) or word in _FUNCTION_WORDS or any(map(_holds, _stems(word))):
+    said = word in _FUNCTION_WORDS or word in _EXCLAMATIONS
+    if not _has_letters(word) or said or any(map(_holds, _stems(word))):
         return True
     parts = _JOINTS.split(word)
     if len(parts) > 1:
