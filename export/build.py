@@ -33,6 +33,7 @@ from listen_edge.export.card import plan_card
 from listen_edge.export.graphs import encoder_file, write_encoders
 from listen_edge.export.head import (
     HEAD_FILE,
+    askable,
     calibrated,
     fit_fusion,
     head_manifest,
@@ -148,7 +149,7 @@ def export_bundle(run_dir: Path, target: Path, config: BundleConfig) -> None:
             raw["schema"] = HEAD_SCHEMA
             raw["head"] = _write_head(folder, run, parts, config).to_json()
             raw["files"].append(describe_file(folder, HEAD_FILE, "head"))
-            raw["trained_concepts"] = sorted({*raw["trained_concepts"], *run.trained.texts})
+            raw["trained_concepts"] = sorted({*raw["trained_concepts"], *askable(run)})
             raw["trained_labels"] = sorted({*raw["trained_labels"], *run.trained.texts})
         write_manifest(folder, raw)
         logger.info("calibrating")

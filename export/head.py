@@ -21,6 +21,7 @@ from listen_edge.evaluation.questions import Question
 from listen_edge.export.runs import HeadRun
 from listen_edge.log_mel import SAMPLE_RATE
 from listen_edge.ontology import Ontology
+from listen_edge.question import can_be_asked, parse_concept
 from listen_edge.runtime.encoder_session import Encoded
 from listen_edge.runtime.head import VOCABULARY_STEP
 from listen_edge.train.ears import Trained
@@ -113,6 +114,12 @@ def head_manifest(run: HeadRun, asked: Sequence[str]) -> HeadManifest:
     return HeadManifest(
         HEAD_FILE, tuple(texts), shown(run), tuple(asked), fusion, _familiar_within(run.trained), ()
     )
+
+
+def askable(run: HeadRun) -> list[str]:
+    """Return the vocabulary's phrases that a question can ask for as they stand."""
+    texts = run.trained.texts
+    return [text for text in texts if can_be_asked(text) and parse_concept(text) == text]
 
 
 def shown(run: HeadRun) -> tuple[str, ...]:

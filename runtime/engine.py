@@ -81,7 +81,7 @@ class Engine:
         self._llm = Llm(bundle, n_threads=self.n_threads, gpu_layers=gpu_layers)
         self._llm_mode = llm
         self._use(bundle, self._load_encoder(bundle))
-        if manifest.head is None:
+        if manifest.head is None or llm == "always":
             self._llm.session()  # what cannot be loaded fails here, not at the first window
 
     def ask(

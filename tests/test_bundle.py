@@ -64,14 +64,14 @@ def test_opening_reads_every_file_once(n_reads: Counter[str]) -> None:
 def test_a_start_hashes_every_file_once(
     engine: Engine, shared_cache: Path, n_reads: Counter[str]
 ) -> None:
-    """The encoder's graph is read twice: verified with all the others, and to be loaded."""
-    load("tiny", n_threads=2).close()
+    """Graph and head are read twice: verified with all the others, and to be loaded."""
+    load("tiny", n_threads=2, llm="always").close()
     cached = shared_cache / "listen-edge"
     kept = {path.name for path in cached.iterdir() if path.suffix in (".gguf", ".prefix")}
     for name in (engine.bundle.gguf_path.name, *(kept & n_reads.keys())):
         assert n_reads[name] == 1, name
     assert len(kept & n_reads.keys()) == 2
-    assert n_reads["encoder.int8.onnx"] == 2
+    assert n_reads["encoder.int8.onnx"] == n_reads["head.npz"] == 2
 
 
 def test_the_manifest_alone_reads_no_weights(n_reads: Counter[str]) -> None:
@@ -155,7 +155,8 @@ def test_a_gguf_type_that_would_name_another_file(copy: Path, type_: str) -> Non
         (lambda raw: raw["prompt"].pop("yes"), "'yes' is missing or malformed"),
         (lambda raw: raw["audio"].update(window_s=1e9), "hop_s <= window_s <= 30"),
         (lambda raw: raw["thresholds"].update(on=0.1), "0 < off <= on < 1"),
-        (lambda raw: raw.update(files=[]), "no file of role encoder"),
+        (lambda raw: raw.update(files=raw["files"][1:]), "no file of role encoder"),
+        (lambda raw: raw.update(files=[]), "not in its list of files"),
         (lambda raw: raw.update(files=7), "missing or malformed"),
         (lambda raw: raw.update(version=3), "version: missing or malformed"),
         (lambda raw: raw.update(name="a\nb"), r"'a\\nb' is no name"),
@@ -246,13 +247,13 @@ def _with_other_llm(folder: Path, n_embd: int) -> None:
 def test_an_llm_of_another_vocabulary(copy: Path, n_embd: int) -> None:
     _with_other_llm(copy, n_embd)
     with pytest.raises(BundleError, match="do not belong together"):
-        load(str(copy), n_threads=1)
+        load(str(copy), n_threads=1, llm="always")
 
 
 def test_an_llm_of_another_width_is_refused_when_it_is_loaded(copy: Path) -> None:
     _edit(copy, lambda raw: raw["llm"].update(n_embd=2048))  # with the vocabulary it expects
     with pytest.raises(BundleError, match="width 576 is not the manifest's 2048"):
-        load(str(copy), n_threads=1)
+        load(str(copy), n_threads=1, llm="always")
 
 
 def test_an_llm_that_is_no_gguf(copy: Path) -> None:
@@ -270,7 +271,7 @@ def test_an_llm_that_is_no_gguf(copy: Path) -> None:
         ),
     )
     with pytest.raises(BundleError, match=r"llama\.cpp cannot load it"):
-        load(str(copy), n_threads=1)
+        load(str(copy), n_threads=1, llm="always")
 
 
 def test_a_graph_that_is_no_encoder(copy: Path) -> None:

@@ -41,12 +41,12 @@ def test_each_example_holds_its_sound_and_no_other(
 
 def test_answers_of_two_recordings_differ(engine: Engine, clips: dict[str, np.ndarray]) -> None:
     """An audio path that is silently cut would answer every recording alike."""
-    margins = [
-        [answer.logit_margin for answer in engine.ask(samples, QUESTIONS)]
+    logits = [
+        [answer.head_logit for answer in engine.ask(samples, QUESTIONS)]
         for samples in clips.values()
     ]
-    for k, row in enumerate(margins):
-        for other in margins[k + 1 :]:
+    for k, row in enumerate(logits):
+        for other in logits[k + 1 :]:
             assert np.abs(np.subtract(row, other)).max() > 1.0
     embeddings = [engine.embed(samples) for samples in clips.values()]
     assert np.abs(embeddings[0] - embeddings[1]).max() > 0.01

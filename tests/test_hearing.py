@@ -151,7 +151,8 @@ def test_traces_hold_when_thresholds_are_written_into_the_bundle(tiny_folder: Pa
     encoder, *others = raw["files"]
     assert name(files=[encoder, *others[:-1]]) == whole
     assert name(files=[{**encoder, "sha256": "0" * 64}, *others]) != whole
-    assert name(calibration={**raw["calibration"], "bias": 0.0}) != whole
+    assert name(calibration={**raw["calibration"], "bias": 9.0}) != whole
+    assert name(head={**raw["head"], "familiar_within": 9.0}) != whole
     assert heard_by(parse_manifest(json.dumps(raw).encode()), "never") != whole
 
 

@@ -153,7 +153,7 @@ def test_a_pulled_bundle_is_verified_and_found_by_its_path(
     result = CliRunner().invoke(cli, ["bundle", "pull", url, "--sha256", sha256])
     assert result.exit_code == 0, result
     verified = [Path(file.path).name for file in tiny.manifest.files]
-    assert [n_reads[name] for name in (*verified, tiny.gguf_path.name)] == [1] * 9
+    assert [n_reads[name] for name in (*verified, tiny.gguf_path.name)] == [1] * (len(verified) + 1)
     folder = cache / "bundles" / "tiny"
     assert result.stdout == f"{tiny.id} in {folder}\n"
     assert open_bundle(str(folder)).id == tiny.id

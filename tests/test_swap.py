@@ -45,10 +45,10 @@ def test_an_adapter_is_swapped_and_answers_as_its_own_engine(
     swapping: Engine, tmp_path: Path
 ) -> None:
     samples = read_audio(swapping.bundle.folder / "clips/dog.ogg")
-    shift = open_bundle("tiny").manifest.calibration.bias - 0.1
 
     def move(raw: dict[str, Any]) -> None:
-        raw["calibration"]["bias"] = shift
+        for weights in (raw["head"]["fusion"]["alone"], raw["head"]["fusion"]["both"]):
+            weights[-1] -= 0.1
 
     other = open_bundle(str(_copy(tmp_path / "other", move)))
     # As a swap does: priors are measured in the same batch, which rounds alike.
@@ -66,7 +66,8 @@ def test_an_adapter_is_swapped_and_answers_as_its_own_engine(
 
 def test_an_adapter_that_answers_otherwise_is_not_taken(swapping: Engine, tmp_path: Path) -> None:
     def turn_around(raw: dict[str, Any]) -> None:
-        raw["calibration"]["scale"] *= -1
+        fusion = raw["head"]["fusion"]
+        fusion["alone"] = [-weight for weight in fusion["alone"]]
 
     before, id_before = swapping.prior_margins(["dog"]), swapping.bundle.id
     with pytest.raises(BundleError, match="does not answer as recorded"):
