@@ -145,15 +145,14 @@ def hear_held_out(run: HeadRun, read: ReadWindow) -> Heard:
 def fit_fusion(heard: Heard) -> Fusion:
     """Return the weights of the highest likelihood: the domain weighs as much as other sources.
 
-    Those with the LLM's margin are fitted on the sources alone: its adapter may have been trained
-    on the folds.
+    The LLM's adapter may have been trained on the folds: on a fold that neither has heard these
+    weights are better all the same than those of the sources alone (docs/method.md).
     """
     truth = np.array([question.is_present for question in heard.questions])
     columns = np.array([[r.logit, r.usual, r.deviation] for r in heard.readings])
     is_fold = np.array([split.startswith("fold") for split in heard.splits])
     alone = fit_logistic([*columns.T], truth, balanced_weights(truth, is_fold))
-    asked = [k for k, reading in enumerate(heard.readings) if reading.margin is not None]
-    chosen = [k for k in asked if not is_fold[k]] or asked
+    chosen = [k for k, reading in enumerate(heard.readings) if reading.margin is not None]
     margins = np.array([[r.margin, r.prior] for r in (heard.readings[k] for k in chosen)])
     weights = balanced_weights(truth[chosen], is_fold[chosen])
     both = fit_logistic([*columns[chosen].T, *margins.T], truth[chosen], weights)

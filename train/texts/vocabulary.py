@@ -63,8 +63,11 @@ def trained_names(bundle: str = "tiny") -> Iterator[str]:
 
 
 def vocabulary(lemmas: Iterable[str], names: Iterable[str]) -> list[str]:
-    """Return the words, sorted, each once."""
-    of_names = {word for name in names for word in _WORD.findall(name.lower())}
+    """Return the words, sorted, each once; of names none as short as "to", of which a foreign
+    word might seem a form.
+    """
+    found = {word for name in names for word in _WORD.findall(name.lower())}
+    of_names = {word for word in found if len(word) > 2}
     return sorted({lemma for lemma in lemmas if _WORD.fullmatch(lemma)} | of_names)
 
 
