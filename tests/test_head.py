@@ -19,7 +19,7 @@ from listen_edge.errors import BundleError, ListenEdgeError
 from listen_edge.prompt import Prompt
 from listen_edge.train import head_loop
 from listen_edge.train.datasets import Row
-from listen_edge.train.ears import EARS_FILE, Averaged, Ears, load_ears
+from listen_edge.train.ears import EARS_FILE, Averaged, Ears, copy_ears, load_ears
 from listen_edge.train.head import HeadSizes, QuestionHead
 from listen_edge.train.head_config import HeadConfig
 from listen_edge.train.head_figures import all_figures
@@ -163,6 +163,9 @@ def test_a_run_starts_from_another_run_s_ears(
     first, second = (load_ears(tmp_path / name).ears for name in ("first", "again"))
     for a, b in zip(first.parameters(), second.parameters(), strict=True):
         torch.testing.assert_close(a, b, atol=1e-6, rtol=0)
+    mean = load_ears(tmp_path / "again").ears
+    copy_ears([tmp_path / "first", tmp_path / "again"], mean)
+    torch.testing.assert_close(mean.head.norm.weight, first.head.norm.weight, atol=1e-6, rtol=0)
     with pytest.raises(BundleError, match="train it with the same sizes"):
         train_head(replace(again, d_head=8), tmp_path / "other", prompt)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -103,20 +103,26 @@ def load_ears(path: Path) -> Trained:
         raise BundleError(f"{path}: not written by listen-edge train-head ({err})") from err
 
 
-def copy_ears(path: Path, ears: Ears) -> None:
-    """Fill ears with the weights of another run's.
+def copy_ears(paths: Sequence[Path], ears: Ears) -> None:
+    """Fill ears with the weights of another run's, or the mean of several runs'.
 
     Raises:
         BundleError: missing, damaged or of other sizes.
     """
-    source = load_ears(path).ears
-    found, expected = _sizes(source), _sizes(ears)
-    if found != expected:
-        raise BundleError(
-            f"{path}: {found[0]} and {found[1]}, expected {expected[0]} and {expected[1]}; train "
-            "it with the same sizes"
-        )
-    ears.load_state_dict(source.state_dict())
+    sources = [load_ears(path).ears for path in paths]
+    expected = _sizes(ears)
+    for path, source in zip(paths, sources, strict=True):
+        if (found := _sizes(source)) != expected:
+            raise BundleError(
+                f"{path}: {found[0]} and {found[1]}, expected {expected[0]} and {expected[1]}; "
+                "train it with the same sizes"
+            )
+    states = [source.state_dict() for source in sources]
+    ears.load_state_dict({key: _mean(state[key] for state in states) for key in states[0]})
+
+
+def _mean(tensors: Iterable[Tensor]) -> Tensor:
+    return torch.stack([*tensors]).mean(dim=0)
 
 
 def _sizes(ears: Ears) -> tuple[AdapterConfig, HeadSizes]:

@@ -22,7 +22,8 @@ class HeadConfig:
         left_out: further ones that are never trained on, for the report.
         left_out_share: of AudioSet's classes, never trained on nor what means the same; their
             AUROC is taken by itself.
-        init: run whose ears are started from, None for random weights.
+        init: run whose ears are started from; of several runs the mean of their weights, which
+            means something if they started from the same; None for random weights.
         taps, n_query, d_qformer, n_heads, n_layers, dropout, frame_pool: as in TrainConfig.
         d_head: width of the head's queries, keys and values.
         vector_dropout: of question vectors' coordinates.
@@ -51,7 +52,7 @@ class HeadConfig:
     held_out: tuple[str, ...] = ("fold4",)
     left_out: tuple[str, ...] = ("fold5",)
     left_out_share: float = 0.0
-    init: str | None = None
+    init: str | tuple[str, ...] | None = None
     taps: tuple[int, ...] = (2, 4)
     n_query: int = 12
     d_qformer: int = 256

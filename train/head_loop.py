@@ -81,7 +81,8 @@ class _Run:
         named = self._vectors[: len(self.texts)]
         self.ears = _new_ears(config, self._encoder.d_encoder, named)
         if config.init is not None:
-            copy_ears(Path(config.init), self.ears)
+            runs = (config.init,) if isinstance(config.init, str) else config.init
+            copy_ears([Path(run) for run in runs], self.ears)
         self.averaged = Averaged(self.ears, config.average)
         self._optimizer = torch.optim.AdamW(
             self.ears.parameters(), config.lr, (0.9, 0.98), weight_decay=config.weight_decay
