@@ -8,7 +8,9 @@ half, the vocabulary's queries and some reference windows lie in the bundle's he
 from __future__ import annotations
 
 import math
+import struct
 import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -30,6 +32,11 @@ _ARRAYS = {  # name: number of dimensions
     "reference_keys": 3, "reference_values": 3, "key_scales": 3, "value_scales": 3,
 }  # fmt: skip
 VOCABULARY_STEP = 1 / 16  # of the vocabulary's standardised vectors, kept in eight bits
+
+_UNREADABLE = (  # what zipfile, zlib and numpy raise of a file that is not what it says
+    ValueError, KeyError, OSError, EOFError, MemoryError, RuntimeError,
+    struct.error, zlib.error, zipfile.BadZipFile,
+)  # fmt: skip
 
 _erf = np.vectorize(math.erf, otypes=[np.float32])
 
@@ -223,7 +230,7 @@ def _read_arrays(contents: bytes) -> dict[str, NDArray[Any]]:
             raise ValueError(f"{n_bytes} bytes in it, expected at most {_MAX_BYTES}")
         with np.load(BytesIO(contents), allow_pickle=False) as loaded:
             arrays = {name: _checked(loaded[name], n) for name, n in _ARRAYS.items()}
-    except (ValueError, KeyError, OSError, EOFError, MemoryError, zipfile.BadZipFile) as err:
+    except _UNREADABLE as err:
         raise BundleError(f"head file: cannot be read ({one_line(err)})") from err
     return arrays
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
+from contextlib import suppress
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -195,6 +196,18 @@ def test_a_damaged_head_is_one_line(
     bundle = _changed(headed_folder, tmp_path, damage)
     with pytest.raises(BundleError, match=error):
         Engine(bundle, n_threads=1)
+
+
+def test_a_head_file_is_read_or_refused_whatever_its_bytes(bundle: Bundle) -> None:
+    assert bundle.manifest.head is not None
+    whole, rng = bundle.head(), np.random.default_rng(0)
+    for _ in range(300):
+        changed = bytearray(whole)
+        place = int(rng.integers(len(changed) - 2000, len(changed)))  # the archive's directory
+        changed[place] = int(rng.integers(256))
+        changed[int(rng.integers(400))] = int(rng.integers(256))
+        with suppress(BundleError):
+            Head(bytes(changed), bundle.manifest.head.vocabulary, None)
 
 
 def test_a_head_needs_an_encoder_graph_for_it(
