@@ -97,7 +97,7 @@ def parity_ladder(
         clips: real clips, of a fold the adapter has not seen.
     """
     torch.set_num_threads(n_threads)
-    labels = _asked(clips)
+    labels = asked_names(clips, _N_ABSENT)
     windows = [read_window(clip.path, n_samples) for clip in clips]
 
     def torch_embed(window: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -137,7 +137,7 @@ def head_ladder(
         trained: the head, whose vocabulary holds the clips' labels.
     """
     torch.set_num_threads(n_threads)
-    labels, ears = _asked(clips), trained.ears
+    labels, ears = asked_names(clips, _N_ABSENT), trained.ears
     windows = [read_window(clip.path, n_samples) for clip in clips]
     places = {text: k for k, text in enumerate(trained.texts)}
     asked = [[places[label] for label in row] for row in labels]
@@ -160,9 +160,9 @@ def head_ladder(
     return [compare(name, found, ladder[0][1], clips) for name, found in ladder]
 
 
-def _asked(clips: Sequence[Esc50Clip]) -> list[list[str]]:
+def asked_names(clips: Sequence[Esc50Clip], n_absent: int) -> list[list[str]]:
     """Return what is asked of each clip: its own sound first, then absent ones."""
-    drawn = draw_absent(clips, "random", _N_ABSENT, seed=0)
+    drawn = draw_absent(clips, "random", n_absent, seed=0)
     return [[clip.label, *absent] for clip, absent in zip(clips, drawn, strict=True)]
 
 

@@ -19,9 +19,9 @@ from onnxruntime.quantization import (
 )
 
 from listen_edge.audio import read_window
-from listen_edge.evaluation.esc50 import Esc50Clip, draw_absent
+from listen_edge.evaluation.esc50 import Esc50Clip
 from listen_edge.export.encoder import INPUT, trace_encoder, write_encoder
-from listen_edge.export.parity import compare
+from listen_edge.export.parity import asked_names, compare
 from listen_edge.export.presets import DEFAULT_PRESET, PRESETS
 from listen_edge.export.runs import TrainedParts, trained_parts
 from listen_edge.runtime.llama.requantize import write_answering
@@ -90,7 +90,7 @@ def measure_precisions(
         llms = {name: Path(folder) / f"llm.{name}.gguf" for name in gguf_types}
         for name, path in llms.items():
             write_answering(gguf, path, parts.prompt, name, n_threads)
-        asked = _asked(clips)
+        asked = asked_names(clips, _N_ABSENT)
         recordings = [clip.path for clip in clips]
         first: PairFigures | None = None
         for (encoder, graph), (llm, path) in itertools.product(encoders.items(), llms.items()):
@@ -111,12 +111,6 @@ def measure_precisions(
                 llm_mb=path.stat().st_size / 1e6,
                 peak_mb=found.peak_mb,
             )
-
-
-def _asked(clips: Sequence[Esc50Clip]) -> list[list[str]]:
-    """Return what is asked of each clip: its own sound first, then absent ones."""
-    drawn = draw_absent(clips, "random", _N_ABSENT, seed=0)
-    return [[clip.label, *absent] for clip, absent in zip(clips, drawn, strict=True)]
 
 
 def table_lines(rows: Sequence[PrecisionRow]) -> Iterator[str]:

@@ -97,17 +97,19 @@ def heard_answers(
     answers = []
     for answer in unheard:
         reading = heard.readings[answer.concept]
-        presence = calibrated_presence(reading, bundle)
+        presence: float | None = None
         state: State = "unknown"
         reason: Reason | None = "unfamiliar"
-        if _is_understood(answer.concept, bundle, understands):
-            state, reason = judge(presence, thresholds, *doubts)
+        if _is_readable(answer.concept, bundle):
+            presence = calibrated_presence(reading, bundle)
+            if _is_near(answer.concept, bundle, understands):
+                state, reason = judge(presence, thresholds, *doubts)
         answers.append(
             replace(
                 answer,
                 state=state,
                 reason=reason,
-                presence=presence if _is_readable(answer.concept, bundle) else None,
+                presence=presence,
                 head_logit=reading.logit,
                 logit_margin=reading.margin,
                 prior_margin=reading.prior,
@@ -188,10 +190,11 @@ def calibrated_presence(reading: Reading, bundle: Bundle) -> float:
 
 def _is_understood(concept: str, bundle: Bundle, understands: Understands) -> bool:
     """Tell whether it can be asked about: in English or trained words, near what was trained on."""
-    if not _is_readable(concept, bundle):
-        return False
-    trained = bundle.manifest.raw.get("trained_concepts", ())
-    return concept in trained or understands(concept)
+    return _is_readable(concept, bundle) and _is_near(concept, bundle, understands)
+
+
+def _is_near(concept: str, bundle: Bundle, understands: Understands) -> bool:
+    return concept in bundle.manifest.raw.get("trained_concepts", ()) or understands(concept)
 
 
 def _is_readable(concept: str, bundle: Bundle) -> bool:

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from listen_edge.errors import BundleError, one_line
+from listen_edge.runtime.encoder_session import Encoded
 
 _MAX_KEPT = 4096  # concepts whose constants are kept, beside the vocabulary's
 _MAX_BYTES = 1 << 28  # of a head file, unpacked
@@ -178,6 +179,15 @@ class Head:
                 f"head file: {', '.join(wrong) or 'nothing in it'}: not the sizes that belong "
                 "together; export the bundle again"
             )
+
+
+def highest_logits(encoded: Sequence[Encoded], questions: Questions) -> NDArray[np.float32]:
+    """Return each question's logit in the surer of a window's signals, (n,)."""
+    found = []
+    for one in encoded:
+        assert one.keys is not None and one.values is not None
+        found.append(logits(one.keys, one.values, questions.queries, questions.biases))
+    return np.asarray(np.max(found, axis=0), np.float32)
 
 
 def logits(

@@ -17,7 +17,7 @@ from listen_edge.bundle.head import HeadManifest, Reading
 from listen_edge.bundle.opening import Bundle
 from listen_edge.errors import BundleError
 from listen_edge.runtime.encoder_session import Encoded
-from listen_edge.runtime.head import Head, Questions, logits
+from listen_edge.runtime.head import Head, Questions, highest_logits
 from listen_edge.runtime.llm import Llm
 from listen_edge.runtime.priors import Priors
 from listen_edge.runtime.question_vectors import KeptVectors
@@ -138,11 +138,7 @@ class Readers:
         if not concepts:
             return {}
         questions = self._questions(concepts)
-        found = []
-        for one in encoded:
-            assert one.keys is not None and one.values is not None
-            found.append(logits(one.keys, one.values, questions.queries, questions.biases))
-        highest = np.max(found, axis=0)
+        highest = highest_logits(encoded, questions)
         rows = zip(highest, questions.usual, questions.deviation, strict=True)
         return {
             concept: Reading(float(logit), float(usual), float(deviation))

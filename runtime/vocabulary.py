@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from listen_edge.bundle.head import HeadManifest
 from listen_edge.runtime.encoder_session import Encoded
-from listen_edge.runtime.head import Head, logits
+from listen_edge.runtime.head import Head, highest_logits
 
 # Cosine of two queries from which they ask for nearly the same: 90 % of other names of one class,
 # 62 % of a class and its parent, 16 % of siblings and 0.6 % of other pairs (docs/method.md).
@@ -45,11 +45,7 @@ class Vocabulary:
 
     def presences(self, encoded: Sequence[Encoded]) -> NDArray[np.float64]:
         """Return the presence of each name, shape (n,), in the surer of a window's signals."""
-        asked, found = self._questions, []
-        for one in encoded:
-            assert one.keys is not None and one.values is not None
-            found.append(logits(one.keys, one.values, asked.queries, asked.biases))
-        highest = np.max(found, axis=0).astype(np.float64)
+        highest = highest_logits(encoded, self._questions).astype(np.float64)
         presences = self._fusion.presences_alone(highest, self._usual, self._deviation)
         return np.asarray(presences, np.float64)
 

@@ -31,7 +31,7 @@ def bench(
         return
     from listen_edge.runtime.measure.bench import measure_engine, measure_process
 
-    figures = measure_process(engine_options["bundle"])
+    figures = measure_process(engine_options["bundle"], engine_options["llm"])
     with load_engine(**engine_options) as engine:
         figures |= measure_engine(engine, repeats)
         if whisper is not None:

@@ -68,13 +68,18 @@ def measure_engine(engine: Engine, repeats: int) -> dict[str, float]:
     return figures
 
 
-def measure_process(bundle: str) -> dict[str, float]:
-    """Return start-up to first answer and peak memory of `ask`, each in a process of its own."""
+def measure_process(bundle: str, llm: str = "auto") -> dict[str, float]:
+    """Return start-up to first answer and peak memory of `ask`, each in a process of its own.
+
+    Args:
+        bundle: as for open_bundle.
+        llm: when it asks the LLM, see Engine.
+    """
     opened = open_bundle(bundle)
     clips = opened.paths("clip")
     with tempfile.TemporaryDirectory() as folder:
         clip = clips[0] if clips else _noise(Path(folder))
-        one = [str(clip), "--ask", "siren?"]
+        one = [str(clip), f"--llm={llm}", "--ask", "siren?"]
         eight = [
             *one,
             *(f"--ask={c}?" for c in ("dog", "rain", "crow", "cat", "wind", "cow", "pig")),
