@@ -24,13 +24,10 @@ from listen_edge.export.graphs import export_run_encoder
 from listen_edge.export.parity import Gate, Rung, check_parity
 from listen_edge.export.precisions import STATIC, measure_precisions, table_lines
 from listen_edge.export.presets import PRESETS
-from listen_edge.prompt import Prompt
 from listen_edge.runtime.encoder_session import EncoderSession
 from listen_edge.runtime.engine import Engine
 from listen_edge.train.adapter import Adapter, AdapterConfig
 from listen_edge.train.backbones import WhisperTaps, load_whisper_encoder
-from listen_edge.train.config import TrainConfig
-from listen_edge.train.loop import train
 
 N_SAMPLES = 16_000
 
@@ -41,16 +38,6 @@ def graph(whisper_checkpoint: Path) -> EncoderGraph:
     taps = WhisperTaps(load_whisper_encoder(str(whisper_checkpoint)), [1, 2])
     adapter = Adapter(AdapterConfig(taps=(1, 2), d_encoder=32, n_embd=32, d_qformer=32, n_heads=2))
     return EncoderGraph(taps, adapter.eval())
-
-
-@pytest.fixture(scope="module")
-def run_dir(
-    train_config: TrainConfig, prompt: Prompt, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    folder = tmp_path_factory.mktemp("runs") / "run"
-    config = replace(train_config, n_mixed=0, warm_steps=20, steps=2)
-    train(config, folder, prompt)
-    return folder
 
 
 @pytest.fixture()
@@ -121,12 +108,12 @@ def test_parity_names_every_failing_rung() -> None:
 
 
 def test_a_run_becomes_a_bundle_that_answers(
-    run_dir: Path, bundle_config: BundleConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    llm_run: Path, bundle_config: BundleConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Random weights have no AUROC to lose: the ladder is climbed, the gate is tested above.
     monkeypatch.setattr("listen_edge.export.graphs.check_parity", lambda rungs: None)
     both = replace(bundle_config, presets=("x86-avx2", "jetson-fp16"))
-    export_bundle(run_dir, tmp_path / "first", both)
+    export_bundle(llm_run, tmp_path / "first", both)
     bundle = open_bundle(str(tmp_path / "first"))
     assert bundle.backends == ("cpu", "cuda", "tensorrt")
     assert bundle.manifest.calibration.concepts == ("beep", "hiss", "hum")
@@ -145,13 +132,13 @@ def test_a_run_becomes_a_bundle_that_answers(
     with Engine(bundle, n_threads=1) as engine:
         assert engine.window_s == 1.0
     carried = replace(bundle_config, calibration=tmp_path / "first", held_out=5, name="second")
-    export_bundle(run_dir, tmp_path / "second", carried)
+    export_bundle(llm_run, tmp_path / "second", carried)
     second = open_bundle(str(tmp_path / "second"))
     assert second.manifest.calibration == bundle.manifest.calibration
 
 
 def test_the_network_is_traced_once_and_fp32_written_once(
-    run_dir: Path, bundle_config: BundleConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    llm_run: Path, bundle_config: BundleConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[str] = []
 
@@ -172,7 +159,7 @@ def test_the_network_is_traced_once_and_fp32_written_once(
         (("fp32",), ["fp32"]),
     ):
         calls.clear()
-        export_bundle(run_dir, tmp_path / presets[0], replace(bundle_config, presets=presets))
+        export_bundle(llm_run, tmp_path / presets[0], replace(bundle_config, presets=presets))
         writes = [f"write_encoder {preset}" for preset in written]
         assert calls == ["sha256_of", "trace_encoder", *writes]  # the GGUF is hashed once, too
     rungs = open_bundle(str(tmp_path / "fp32")).manifest.raw["parity"]
@@ -180,23 +167,23 @@ def test_the_network_is_traced_once_and_fp32_written_once(
 
 
 def test_a_failing_gate_writes_nothing(
-    run_dir: Path, bundle_config: BundleConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    llm_run: Path, bundle_config: BundleConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(rungs: object) -> None:
         raise ParityError("the exported answers differ")
 
     monkeypatch.setattr("listen_edge.export.graphs.check_parity", fail)
     with pytest.raises(ParityError):
-        export_bundle(run_dir, tmp_path / "bundle", bundle_config)
+        export_bundle(llm_run, tmp_path / "bundle", bundle_config)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_one_graph_of_a_run(run_dir: Path, tmp_path: Path) -> None:
-    export_run_encoder(run_dir, tmp_path / "a.onnx", "fp32")
-    export_run_encoder(run_dir, tmp_path / "b.onnx", "x86-avx2")
+def test_one_graph_of_a_run(llm_run: Path, tmp_path: Path) -> None:
+    export_run_encoder(llm_run, tmp_path / "a.onnx", "fp32")
+    export_run_encoder(llm_run, tmp_path / "b.onnx", "x86-avx2")
     assert (tmp_path / "b.onnx").stat().st_size < (tmp_path / "a.onnx").stat().st_size
     with pytest.raises(ListenEdgeError, match="cannot be written"):
-        export_run_encoder(run_dir, tmp_path / "missing/a.onnx", "fp32")
+        export_run_encoder(llm_run, tmp_path / "missing/a.onnx", "fp32")
     with pytest.raises(BundleError, match="run listen-edge train"):
         export_run_encoder(tmp_path, tmp_path / "c.onnx", "fp32")
 
@@ -209,12 +196,12 @@ def test_presets_of_a_bundle_share_no_backend(bundle_config: BundleConfig) -> No
 
 
 def test_every_precision_is_measured_beside_the_first(
-    run_dir: Path, llama_gguf: Path, esc50_folder: Path
+    llm_run: Path, llama_gguf: Path, esc50_folder: Path
 ) -> None:
     clips, others = (clips_of_folds(esc50_folder, [fold]) for fold in (5, 4))
     rows = list(
         measure_precisions(
-            run_dir, llama_gguf, clips, others, n_threads=1, gguf_types=("f16", "q8_0")
+            llm_run, llama_gguf, clips, others, n_threads=1, gguf_types=("f16", "q8_0")
         )
     )
     assert [row.encoder for row in rows[::2]] == [*PRESETS, STATIC]

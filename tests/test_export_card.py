@@ -19,18 +19,6 @@ from listen_edge.evaluation.card.inputs import CardOptions
 from listen_edge.evaluation.questions import BenchmarkError
 from listen_edge.export import build, graphs
 from listen_edge.export.build import BundleConfig, export_bundle
-from listen_edge.prompt import Prompt
-from listen_edge.train.config import TrainConfig
-from listen_edge.train.loop import train
-
-
-@pytest.fixture(scope="module")
-def run_dir(
-    train_config: TrainConfig, prompt: Prompt, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    folder = tmp_path_factory.mktemp("runs") / "run"
-    train(replace(train_config, n_mixed=0, warm_steps=2, steps=1), folder, prompt)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -56,11 +44,11 @@ def _no_gate(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def exported(run_dir: Path, config: BundleConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def exported(llm_run: Path, config: BundleConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("exported") / "first"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(graphs, "check_parity", lambda rungs: None)
-        export_bundle(run_dir, folder, config)
+        export_bundle(llm_run, folder, config)
     return folder
 
 
@@ -91,15 +79,15 @@ def test_an_exported_bundle_has_a_card_of_its_reported_fold(exported: Path) -> N
 
 
 def test_the_same_run_is_not_worse_than_itself(
-    run_dir: Path, config: BundleConfig, exported: Path, tmp_path: Path
+    llm_run: Path, config: BundleConfig, exported: Path, tmp_path: Path
 ) -> None:
-    export_bundle(run_dir, tmp_path / "again", replace(config, replaces=exported))
+    export_bundle(llm_run, tmp_path / "again", replace(config, replaces=exported))
     first, again = read_card(exported), read_card(tmp_path / "again")
     assert again.figures == first.figures
 
 
 def test_a_worse_bundle_is_not_written_unless_that_is_accepted(
-    run_dir: Path,
+    llm_run: Path,
     config: BundleConfig,
     exported: Path,
     tmp_path: Path,
@@ -109,16 +97,16 @@ def test_a_worse_bundle_is_not_written_unless_that_is_accepted(
     card = _write_card(tmp_path / "card.json", better)
     wanted = replace(config, replaces=card)
     with pytest.raises(BundleError, match=r"worse than test.*: accuracy 100.0 % -> .*may be worse"):
-        export_bundle(run_dir, tmp_path / "worse", wanted)
+        export_bundle(llm_run, tmp_path / "worse", wanted)
     assert [path.name for path in tmp_path.iterdir()] == ["card.json"]
     with caplog.at_level(logging.WARNING):
-        export_bundle(run_dir, tmp_path / "worse", replace(wanted, accept_worse=True))
+        export_bundle(llm_run, tmp_path / "worse", replace(wanted, accept_worse=True))
     assert "worse, as accepted: " in caplog.text
     assert open_bundle(str(tmp_path / "worse")).manifest.name == "test"
 
 
 def test_what_cannot_be_compared_fails_before_the_export(
-    run_dir: Path,
+    llm_run: Path,
     config: BundleConfig,
     exported: Path,
     tmp_path: Path,
@@ -136,10 +124,10 @@ def test_what_cannot_be_compared_fails_before_the_export(
     ):
         with pytest.raises(BundleError, match=message):
             wanted = replace(config, **{"replaces": exported, **change})
-            export_bundle(run_dir, tmp_path / "bundle", wanted)
+            export_bundle(llm_run, tmp_path / "bundle", wanted)
     with pytest.raises(BenchmarkError, match="cannot be read as a table"):
         options = CardOptions(labelled=(tmp_path / "missing",))
-        export_bundle(run_dir, tmp_path / "bundle", replace(config, card=options))
+        export_bundle(llm_run, tmp_path / "bundle", replace(config, card=options))
 
 
 def test_the_commands_options_reach_the_card(
