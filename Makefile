@@ -14,8 +14,10 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	--constraint tests/constraints.txt
 CLIPS := listen_edge/bundles/tiny/clips
 INSTALL := sudo apt-get install -y build-essential python3-dev python3-venv libportaudio2
-# What the tests hear with: a sound server without hardware, its players, ffmpeg; WordNet, openssl.
-SOUND := pulseaudio pulseaudio-utils libasound2-plugins libportaudio2 ffmpeg wordnet-base openssl
+# What the tests hear with: a sound server without hardware, its players, ffmpeg; WordNet, openssl;
+# a broker, a browser and systemd's checks for the service.
+SOUND := pulseaudio pulseaudio-utils libasound2-plugins libportaudio2 ffmpeg wordnet-base openssl \
+	mosquitto chromium systemd
 ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 
 .PHONY: demo test check arm64 optimum format system sound clean
@@ -80,7 +82,7 @@ $(VENV)/.demo: pyproject.toml tests/constraints.txt
 	touch $@
 
 $(VENV)/.test: $(VENV)/.demo
-	$(PIP) --editable ".[cpu,mic,export,pull,dev]"
+	$(PIP) --editable ".[cpu,mic,export,pull,service,dev]"
 	touch $@
 
 clean:

@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, requires
 _PROJECT = "listen-edge"
 DISTRIBUTIONS = {  # those that are not named as their module
     "huggingface_hub": "huggingface-hub",
+    "paho": "paho-mqtt",
     "sklearn": "scikit-learn",
     "whisper": "openai-whisper",
     "yaml": "pyyaml",
@@ -16,13 +17,16 @@ COMMANDS = {  # what a command is for, where several extras bring a package
     "ablation": "train",
     "bench": "train",
     "bundle": "pull",
+    "config": "service",
     "eval": "eval",
     "export": "export",
     "report": "train",
+    "service": "service",
     "synthesize": "train",
     "tag": "tag",
     "train": "train",
     "train-head": "train",
+    "watch": "service",
 }
 _REQUIREMENT = re.compile(r"([\w.-]+)(?:\[([\w,\s-]+)\])?[^;]*;.*extra == ['\"]([\w-]+)['\"]")
 

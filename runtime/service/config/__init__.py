@@ -1,0 +1,1 @@
+"""listen.yaml -> what is listened to, for what, and who is told."""

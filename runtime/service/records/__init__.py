@@ -1,0 +1,1 @@
+"""What is kept: events, presence of the last days, verdicts."""

@@ -1,0 +1,1 @@
+"""HTTP: answers, events, live state, metrics and the page."""
