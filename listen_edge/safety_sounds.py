@@ -1,7 +1,7 @@
 """The sounds that safety and home users ask about: what `mine` looks for unless it is told.
 
-Nothing that any home holds at any hour (speech, steps, water, doors): hours without those are hard
-to come by, and a wrong "absent" would be learned from them.
+In it is nothing that any home holds at any hour (speech, steps, water, doors): hours without those
+are hard to come by, and a wrong "absent" would be learned from them.
 """
 
 from __future__ import annotations
@@ -36,4 +36,13 @@ SAFETY_SOUNDS: tuple[str, ...] = (
     # vehicles and machines
     *("helicopter", "motorcycle", "tires screeching", "skidding", "engine starting"),
     *("vacuum cleaner", "lawn mower"),
+)
+
+# Labels of what is listened for most, and so trained most: faint, short and among other sounds.
+MOST_ASKED: tuple[str, ...] = (
+    *("siren", "police siren", "ambulance siren", "fire engine siren", "air raid siren"),
+    *("nuclear alarm siren", "smoke alarm", "fire alarm", "car alarm", "doorbell"),
+    *("car horn", "car horn honking", "door knock", "knocking on a door", "glass breaking"),
+    *("gunshot", "shotgun blast", "machine gun", "explosion", "crying baby", "dog barking"),
+    *("person screaming", "man screaming", "woman screaming"),
 )

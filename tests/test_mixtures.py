@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 from listen_edge.audio.codecs import CODECS, Codec, through_codec
-from listen_edge.errors import AudioError
+from listen_edge.errors import AudioError, ListenEdgeError
 from listen_edge.train.augmentation import Recording
 from listen_edge.train.datasets import Row
 from listen_edge.train.excerpts import Excerpt, excerpts
@@ -55,6 +55,14 @@ def test_all_kinds_of_mixtures_are_drawn_and_stay_in_range(rows: list[Row]) -> N
         samples = mixture.samples(RATE)
         assert samples.shape == (RATE,) and samples.dtype == np.float32
         assert 0 < np.abs(samples).max() <= 1
+
+
+def test_what_is_asked_most_is_in_every_mixture_that_is_made_for_it(rows: list[Row]) -> None:
+    mixtures = draw_mixtures(rows, 60, seed=0, asked={"hiss"})
+    assert all(mixture.events[0].row.tags == ("hiss",) for mixture in mixtures)
+    assert {e.row.tags for mixture in mixtures for e in mixture.events} > {("hiss",)}
+    with pytest.raises(ListenEdgeError, match="no recording of siren"):
+        draw_mixtures(rows, 1, seed=0, asked={"siren"})
 
 
 @pytest.mark.parametrize(("place", "start_s"), [(0.0, 0.0), (1.0, 1.5), (0.5, 0.75)])

@@ -28,7 +28,9 @@ class HeadConfig:
         d_head: width of the head's queries, keys and values.
         vector_dropout: of question vectors' coordinates.
         n_mixtures: see draw_mixtures.
-        plain: share of a step's scenes that are excerpts as they are.
+        n_asked_mixtures: further mixtures, each with a sound of MOST_ASKED.
+        plain, asked: shares of a step's scenes that are excerpts as they are, and of these further
+            mixtures.
         n_excerpts: plain windows per training recording.
         window_s: seconds of audio per window.
         steps, batch, lr, warm_up, weight_decay, clip_norm: AdamW with a cosine.
@@ -39,6 +41,12 @@ class HeadConfig:
         label_weight: of the data sets' names in the loss, beside 1 for the tags' names.
         absent_weight: of pairs that a scene hardly holds, beside 1 for the others; 0 trains on
             what is there alone, to measure what the absent is worth.
+        align_steps: first steps, in which the prefix embeddings are pulled to the names of what is
+            heard, as the LLM would read them.
+        opinion_scenes: of each further step, asked through the LLM too, so that its yes or no comes
+            from the head's adapter; 0: the LLM takes no part.
+        opinion_questions: of each such scene.
+        opinion_weight: of these losses, beside 1 for the head's.
         checkpoint_every, evaluate_every: in steps.
         seed: of every draw.
         threads: CPU threads.
@@ -63,8 +71,10 @@ class HeadConfig:
     d_head: int = 256
     vector_dropout: float = 0.0
     n_mixtures: int = 12_288
+    n_asked_mixtures: int = 0
     n_excerpts: int = 2
     plain: float = 0.5
+    asked: float = 0.0
     window_s: float = 5.0
     steps: int = 1500
     batch: int = 32
@@ -78,6 +88,10 @@ class HeadConfig:
     descriptions: bool = False
     label_weight: float = 1.0
     absent_weight: float = 1.0
+    align_steps: int = 0
+    opinion_scenes: int = 0
+    opinion_questions: int = 6
+    opinion_weight: float = 1.0
     checkpoint_every: int = 100
     evaluate_every: int = 250
     seed: int = 0

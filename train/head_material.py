@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import soundfile
 
+from listen_edge.concepts import names_of
 from listen_edge.errors import ListenEdgeError
+from listen_edge.safety_sounds import MOST_ASKED
 from listen_edge.train.datasets import Row, read_dataset
+from listen_edge.train.datasets.soft_tags import SoftTags, find_soft_tags, merged, read_soft_tags
 from listen_edge.train.excerpts import Excerpt, excerpts
 from listen_edge.train.head_config import HeadConfig
 from listen_edge.train.mixtures import Mixture, draw_mixtures
@@ -39,7 +43,8 @@ class HeadMaterial:
     Attributes:
         rows: that are trained on.
         scenes: of these rows: excerpts, then mixtures, then excerpts of rows that say only what is
-            absent, so that mined ones do not move the others in the cache.
+            absent, then mixtures with a sound that is asked most: what was added later does not
+            move the others in the cache.
         n_excerpts: how many of the first.
         held_out: groups to measure with.
     """
@@ -74,6 +79,9 @@ def read_head_material(config: HeadConfig) -> HeadMaterial:
     scenes += draw_mixtures(trained[:n_mixed], config.n_mixtures, config.seed)
     for k, row in enumerate(trained[n_mixed:], start=n_mixed):
         scenes += _excerpts_of(row, config, k)
+    if config.n_asked_mixtures:
+        labels = {tag for row in trained for tag in row.tags if {*names_of(tag)} & {*MOST_ASKED}}
+        scenes += draw_mixtures(trained[:n_mixed], config.n_asked_mixtures, config.seed + 1, labels)
     return HeadMaterial(trained, scenes, n_excerpts, list(_held_out(rows, config)))
 
 
@@ -113,3 +121,18 @@ def _held_out(rows: Sequence[Row], config: HeadConfig) -> list[HeldOut]:
             if group.rows:
                 groups.append(group)
     return groups
+
+
+def read_tags(config: HeadConfig) -> SoftTags:
+    """Return the tags beside the data sets and in the files named; two taggers are averaged."""
+    folders = [Path(spec.partition(":")[2]) for spec in config.data]
+    files = [find_soft_tags(folder) for folder in folders]
+    return merged([*files, *(read_soft_tags(Path(path)) for path in config.tags)])
+
+
+def draw_left_out(config: HeadConfig, tags: SoftTags) -> frozenset[str]:
+    """Return the classes that are not trained on, drawn from a seed of their own."""
+    names = sorted({name for heard in tags.values() for name in heard})
+    rng = np.random.default_rng((config.seed, 3))
+    n = round(config.left_out_share * len(names))
+    return frozenset(rng.choice(names, n, replace=False).tolist()) if n else frozenset()

@@ -8,7 +8,7 @@ cache of encoded mixtures (train/tap_cache.py) grows without being made again. I
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from listen_edge.audio import read_audio
 from listen_edge.audio.codecs import CODECS, through_codec
 from listen_edge.audio.level import LOUDEST_S, loudest_rms
+from listen_edge.errors import ListenEdgeError
 from listen_edge.evaluation.far_field import noise, put_in_room, room_bank
 from listen_edge.log_mel import SAMPLE_RATE
 from listen_edge.train.augmentation import Recording, apply, draw_recording
@@ -155,18 +156,25 @@ class Mixture:
         return noise(n_samples, self.noise_slope_db, self.seed)
 
 
-def draw_mixtures(rows: Sequence[Row], n: int, seed: int) -> list[Mixture]:
+def draw_mixtures(
+    rows: Sequence[Row], n: int, seed: int, asked: Collection[str] | None = None
+) -> list[Mixture]:
     """Return mixtures 0 to n - 1 of these recordings.
 
     A label is drawn in proportion to the root of how many recordings have it.
 
     Args:
         rows: all of which may be heard together.
+        asked: labels one of which every mixture holds; None: any.
     """
     labels = [row.tags[0] if row.tags else "" for row in rows]
     counts = Counter(labels)
     shares = np.array([counts[label] ** -0.5 for label in labels])
     shares /= shares.sum()
+    wanted = shares * [asked is None or label in asked for label in labels]
+    if not wanted.any():
+        raise ListenEdgeError(f"no recording of {', '.join(sorted(asked or ()))} to mix")
+    wanted /= wanted.sum()
     behind = [k for k, label in enumerate(labels) if label in BACKGROUNDS]
     behind_shares = np.array([1 / counts[labels[k]] for k in behind])
     behind_shares /= behind_shares.sum()
@@ -177,6 +185,8 @@ def draw_mixtures(rows: Sequence[Row], n: int, seed: int) -> list[Mixture]:
         kind = rng.uniform()
         is_quiet = kind >= _WITH_BACKGROUND + _WITH_NOISE
         chosen = rng.choice(len(rows), 1 + int(rng.choice(4, p=_N_EVENTS)), p=shares)
+        if asked is not None:
+            chosen[0] = rng.choice(len(rows), p=wanted)
         snr_db = _QUIET_SNR_DB if is_quiet else _SNR_DB
         events = tuple(_draw_event(rows[int(row)], rng, snr_db) for row in chosen)
         background = rows[int(rng.choice(behind, p=behind_shares))] if behind else None
