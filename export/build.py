@@ -75,8 +75,8 @@ class BundleConfig:
         presets: of the encoder graphs, one for each backend at most, see PRESETS.
         examples: recordings to put into the bundle.
         example_questions: asked of every example for `bundle verify --run`.
-        head: run of train-head whose question head goes in beside the run's adapter; None: the LLM
-            alone answers.
+        head: run of train-head whose question head goes in beside the run's adapter; None: the
+            run's own, if it has one.
         card: what its robustness card is measured on, beside the reported fold.
         replaces: bundle, or a card's file, whose card this bundle's may not be worse than.
         accept_worse: write it though it is.
@@ -126,7 +126,7 @@ def export_bundle(run_dir: Path, target: Path, config: BundleConfig) -> None:
         BundleError: damaged inputs, or the target cannot be written.
     """
     parts = trained_parts(run_dir)
-    run = None if config.head is None else head_run_beside(parts, config.head)
+    run = parts.head if config.head is None else head_run_beside(parts, config.head)
     clips = clips_of_folds(config.esc50, [config.held_out])
     gguf = _gguf(config)
     planned = plan_card(config)
@@ -147,9 +147,10 @@ def export_bundle(run_dir: Path, target: Path, config: BundleConfig) -> None:
             raw["events"] = config.events
         if run is not None:
             raw["schema"] = HEAD_SCHEMA
-            raw["head"] = _write_head(folder, run, parts, config).to_json()
+            asked = parts.trained["concepts"] if parts.head is None else askable(run)
+            raw["head"] = _write_head(folder, run, parts, config, asked).to_json()
             raw["files"].append(describe_file(folder, HEAD_FILE, "head"))
-            raw["trained_concepts"] = sorted({*raw["trained_concepts"], *askable(run)})
+            raw["trained_concepts"] = sorted({*asked, *askable(run)})
             raw["trained_labels"] = sorted({*raw["trained_labels"], *run.trained.texts})
         write_manifest(folder, raw)
         logger.info("calibrating")
@@ -168,7 +169,7 @@ def export_bundle(run_dir: Path, target: Path, config: BundleConfig) -> None:
 
 
 def _write_head(
-    folder: Path, run: HeadRun, parts: TrainedParts, config: BundleConfig
+    folder: Path, run: HeadRun, parts: TrainedParts, config: BundleConfig, asked: Sequence[str]
 ) -> HeadManifest:
     logger.info("writing the head")
     preset = next((name for name in config.presets if "cpu" in PRESETS[name].backends), "")
@@ -177,7 +178,7 @@ def _write_head(
         graph.read_bytes(), parts.n_samples, backend="cpu", n_threads=config.n_threads
     )
     write_head(folder / HEAD_FILE, run, session.encode)
-    return head_manifest(run, parts.trained["concepts"])
+    return head_manifest(run, asked)
 
 
 def _fused(folder: Path, run: HeadRun, config: BundleConfig) -> dict[str, Any]:

@@ -36,8 +36,8 @@ _MAX_FILE_BYTES = (1 << 31) - (1 << 20)  # of a protobuf; larger weights lie bes
 class EncoderGraph(nn.Module):
     """samples (1, n_samples) -> prefix embeddings (1, n_query, n_embd), both float32.
 
-    With a question head's ears also the head's keys and values, (1, n_query, d_head) each. Both
-    adapters read the same taps.
+    With a question head's ears also the head's keys and values, (1, n_query, d_head) each. Their
+    adapter is the same one or another, which reads the same taps.
     """
 
     def __init__(self, taps: WhisperTaps, adapter: Adapter, ears: Ears | None = None) -> None:
@@ -49,8 +49,8 @@ class EncoderGraph(nn.Module):
         prefix_embeddings: Tensor = self.adapter(taps)
         if self.ears is None:
             return prefix_embeddings
-        head = self.ears.head
-        normed = head.norm(self.ears.adapter(taps))
+        head, is_shared = self.ears.head, self.ears.adapter is self.adapter
+        normed = head.norm(prefix_embeddings if is_shared else self.ears.adapter(taps))
         return prefix_embeddings, head.key(normed), head.value(normed)
 
 

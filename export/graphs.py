@@ -72,7 +72,8 @@ def write_encoders(
 def export_run_encoder(run_dir: Path, target: Path, preset: str) -> None:
     """Write encoder and adapter of a training run as one graph; errors as for export_encoder."""
     parts = trained_parts(run_dir)
-    export_encoder(parts.taps, parts.adapter, parts.n_samples, target, preset)
+    ears = None if parts.head is None else parts.head.trained.ears
+    export_encoder(parts.taps, parts.adapter, parts.n_samples, target, preset, ears)
 
 
 def encoder_file(preset: str) -> str:

@@ -32,6 +32,7 @@ class AdapterConfig:
         n_heads: attention heads of the Q-Former.
         n_layers: Q-Former layers.
         dropout: on attention and feed-forward outputs, in training only.
+        output_scale: factor on what the linear layer gives, which is not trained.
     """
 
     taps: tuple[int, ...] = (3, 5)
@@ -42,6 +43,7 @@ class AdapterConfig:
     n_heads: int = 8
     n_layers: int = 2
     dropout: float = 0.1
+    output_scale: float = 1.0
 
     def __post_init__(self) -> None:
         if self.d_qformer % self.n_heads:
@@ -127,5 +129,5 @@ class Adapter(nn.Module):
             outputs.append(queries)
         weights = self.tap_weights.softmax(dim=0)[:, None, :, None]
         mixed = (torch.stack(outputs) * weights).sum(dim=0)  # (batch, n_query, d_qformer)
-        prefix_embeddings: Tensor = self.linear(self.norm(mixed))
+        prefix_embeddings: Tensor = self.config.output_scale * self.linear(self.norm(mixed))
         return prefix_embeddings

@@ -54,6 +54,11 @@ class WarmStart:
             for label, slots in tokens.items()
         }
 
+    @property
+    def norm(self) -> float:
+        """Mean norm of the descriptions' token embeddings."""
+        return float(self._embedding.norm(dim=-1).mean())
+
     def loss(self, prefix_embeddings: Tensor, labels: Sequence[str]) -> Tensor:
         """Return the mean alignment loss of (batch, n_query, n_embd) with one label each."""
         targets = torch.stack([self._slots[label] for label in labels])  # (batch, n_query)

@@ -126,5 +126,6 @@ def _mean(tensors: Iterable[Tensor]) -> Tensor:
 
 
 def _sizes(ears: Ears) -> tuple[AdapterConfig, HeadSizes]:
-    """Return what the weights' shapes depend on, without the dropout."""
-    return replace(ears.adapter.config, dropout=0.0), replace(ears.head.sizes, dropout=0.0)
+    """Return what the weights' shapes depend on."""
+    adapter = replace(ears.adapter.config, dropout=0.0, output_scale=1.0)
+    return adapter, replace(ears.head.sizes, dropout=0.0)

@@ -25,12 +25,17 @@ from listen_edge.prompt import DEFAULT_PROMPT, Prompt
 from listen_edge.train import checkpoint
 from listen_edge.train.adapter import Adapter, AdapterConfig
 from listen_edge.train.backbones import WhisperTaps, load_whisper_encoder
-from listen_edge.train.datasets.soft_tags import SoftTags, find_soft_tags, merged, read_soft_tags
 from listen_edge.train.ears import Averaged, Ears, copy_ears, save_ears
 from listen_edge.train.head import HeadSizes, QuestionHead
 from listen_edge.train.head_config import HeadConfig
-from listen_edge.train.head_figures import all_figures, class_auroc
-from listen_edge.train.head_material import HeldOut, read_head_material
+from listen_edge.train.head_figures import all_figures, class_auroc, questions_of
+from listen_edge.train.head_material import (
+    HeldOut,
+    draw_left_out,
+    read_head_material,
+    read_tags,
+)
+from listen_edge.train.opinion import Asked, SecondOpinion
 from listen_edge.train.question_vectors import QuestionVectors
 from listen_edge.train.run_log import RunLog
 from listen_edge.train.tap_cache import TapCache
@@ -38,6 +43,7 @@ from listen_edge.train.targets import Concept, build_targets, build_vocabulary, 
 
 _WINDOWS_AT_ONCE = 64
 _N_REFERENCE = 256  # scenes that tell how a question is usually answered
+_N_OPINIONS = 96  # held-out recordings that the LLM is asked about for its figure
 _PHASE = "head"
 
 
@@ -68,9 +74,9 @@ class _Run:
     ) -> None:
         self._config, self._out_dir = config, out_dir
         self._material = read_head_material(config)
-        self._tags = _read_tags(config)
+        self._tags = read_tags(config)
         self._ontology = Ontology.read(Path(config.ontology))
-        self._barred = _draw_left_out(config, self._tags)
+        self._barred = draw_left_out(config, self._tags)
         self._learn_vocabulary()
         folder = out_dir.parent / "taps"
         self._read = QuestionVectors(
@@ -83,6 +89,14 @@ class _Run:
         if config.init is not None:
             runs = (config.init,) if isinstance(config.init, str) else config.init
             copy_ears([Path(run) for run in runs], self.ears)
+        self._opinion = None
+        if config.opinion_scenes:
+            labels = sorted({tag for row in self._material.rows for tag in row.tags})
+            self._opinion = SecondOpinion(config, prompt, self.texts, labels)
+            with torch.no_grad():
+                some = range(min(_WINDOWS_AT_ONCE, len(self._material.scenes)))
+                heard = self.ears.adapter(self._scenes.taps(some))
+            self._opinion.scale_outputs(self.ears.adapter, heard)
         self.averaged = Averaged(self.ears, config.average)
         self._optimizer = torch.optim.AdamW(
             self.ears.parameters(), config.lr, (0.9, 0.98), weight_decay=config.weight_decay
@@ -119,6 +133,8 @@ class _Run:
         if self._barred_concepts:
             mean, n = class_auroc(groups, self._barred_concepts, self._tags, self._listen)
             figures |= {"concepts left out: auroc": mean, "concepts left out: n": n}
+        if self._opinion is not None and groups:
+            figures["LLM's margin: auroc"] = self._opinion.auroc(*self._asked_of(groups[0]))
         self.auroc = figures.get(f"{groups[0].name}: auroc", math.nan) if groups else math.nan
         return figures
 
@@ -172,7 +188,12 @@ class _Run:
                 drawn[place] += (other,)
         taps = seen
         self.ears.train()
-        loss = self._loss(self.ears(taps, self._vectors), drawn)
+        prefix_embeddings = self.ears.adapter(taps)
+        probability, known = self._targets_of(drawn)
+        loss = self._loss(self.ears.head(prefix_embeddings, self._vectors), probability, known)
+        if self._opinion is not None:
+            opinion = self._opinion_loss(prefix_embeddings, drawn, probability, known, rng)
+            loss = loss + config.opinion_weight * opinion
         self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.ears.parameters(), config.clip_norm)
@@ -183,34 +204,73 @@ class _Run:
     def _draw(self, rng: np.random.Generator) -> list[int]:
         """Return a step's scenes: excerpts, then mixtures."""
         config, n_excerpts = self._config, self._material.n_excerpts
-        n_plain = round(config.plain * config.batch) if config.n_mixtures else config.batch
-        drawn: list[int] = rng.integers(
-            len(self._material.scenes) - config.n_mixtures, size=n_plain
-        ).tolist()
+        first_asked = len(self._material.scenes) - config.n_asked_mixtures
+        n_asked = round(config.asked * config.batch) if config.n_asked_mixtures else 0
+        n_plain = config.batch - n_asked
+        if config.n_mixtures:
+            n_plain = min(n_plain, round(config.plain * config.batch))
+        drawn: list[int] = rng.integers(first_asked - config.n_mixtures, size=n_plain).tolist()
         drawn = [k if k < n_excerpts else k + config.n_mixtures for k in drawn]
-        if config.batch > n_plain:
-            n_after = n_excerpts + config.n_mixtures
-            drawn += rng.integers(n_excerpts, n_after, config.batch - n_plain).tolist()
+        if n_mixed := config.batch - n_plain - n_asked:
+            drawn += rng.integers(n_excerpts, n_excerpts + config.n_mixtures, n_mixed).tolist()
+        if n_asked:
+            drawn += rng.integers(first_asked, len(self._material.scenes), n_asked).tolist()
         return drawn
 
-    def _loss(self, logits: Tensor, drawn: Sequence[tuple[int, ...]]) -> Tensor:
-        """Return the cross-entropy of every known pair of what was heard and concept.
+    def _targets_of(
+        self, drawn: Sequence[tuple[int, ...]]
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Return each row's probability of every concept, and whether it is known.
 
         Args:
-            drawn: the scenes that each row of the logits has heard.
+            drawn: the scenes that each row has heard.
         """
         found = []
         for heard in drawn:
             scenes = [self._material.scenes[k] for k in heard]
             rows = [self._places[row.path] for scene in scenes for row in scene.rows]
             found.append(self._targets.of(rows, [f for scene in scenes for f in scene.faint]))
-        probability, known = (torch.from_numpy(np.stack(each)) for each in zip(*found, strict=True))
-        weights = known * self._weights
-        weights[probability < 0.5] *= self._config.absent_weight
+        probability, known = zip(*found, strict=True)
+        return np.stack(probability), np.stack(known)
+
+    def _loss(
+        self, logits: Tensor, probability: NDArray[np.float32], known: NDArray[np.bool_]
+    ) -> Tensor:
+        """Return the cross-entropy of every known pair of what was heard and concept."""
+        target = torch.from_numpy(probability)
+        weights = torch.from_numpy(known) * self._weights
+        weights[target < 0.5] *= self._config.absent_weight
         losses = functional.binary_cross_entropy_with_logits(
-            logits, probability, weights, reduction="sum"
+            logits, target, weights, reduction="sum"
         )
-        return losses / len(drawn)
+        return losses / len(logits)
+
+    def _opinion_loss(
+        self,
+        prefix_embeddings: Tensor,
+        drawn: Sequence[tuple[int, ...]],
+        probability: NDArray[np.float32],
+        known: NDArray[np.bool_],
+        rng: np.random.Generator,
+    ) -> Tensor:
+        """Return what the LLM makes of the step's scenes, see SecondOpinion."""
+        config, opinion = self._config, self._opinion
+        assert opinion is not None
+        if self._step < config.align_steps:
+            labels = {k: self._label_of(heard) for k, heard in enumerate(drawn)}
+            alone = {k: label for k, label in labels.items() if label is not None}
+            return opinion.alignment(prefix_embeddings[[*alone]], [*alone.values()])
+        rows = rng.permutation(len(drawn))[: config.opinion_scenes]
+        named = slice(len(self.texts))
+        return opinion.loss(
+            prefix_embeddings[rows], probability[rows, named], known[rows, named], rng
+        )
+
+    def _label_of(self, heard: tuple[int, ...]) -> str | None:
+        """Return the label of a scene that holds one recording of one sound and nothing else."""
+        rows = self._material.scenes[heard[0]].rows
+        is_one = len(heard) == 1 and len(rows) == 1 and len(rows[0].tags) == 1
+        return rows[0].tags[0] if is_one else None
 
     def _listen(self, group: HeldOut, texts: Sequence[str]) -> NDArray[np.float32]:
         return self._answer(self._windows[group.name], range(len(group.windows)), texts)
@@ -220,6 +280,19 @@ class _Run:
         n_excerpts = self._material.n_excerpts
         spread = np.linspace(0, n_excerpts - 1, min(n_excerpts, _N_REFERENCE)).astype(int)
         return self._answer(self._scenes, spread.tolist(), texts)
+
+    def _asked_of(self, group: HeldOut) -> tuple[Tensor, list[Asked]]:
+        """Return averaged prefix embeddings of recordings' first windows, and their questions."""
+        rows = {row.path: k for k, row in enumerate(group.rows)}
+        asked: dict[int, Asked] = {}
+        for question in questions_of(group, {*self.texts}):
+            place = rows[question.audio]
+            asked.setdefault(place, []).append((question.concept, question.is_present))
+        chosen = sorted(asked)[:: max(1, len(asked) // _N_OPINIONS)]
+        with torch.inference_mode():
+            windows = [group.owners.index(place) for place in chosen]
+            taps = self._windows[group.name].taps(windows)
+            return self.averaged.module.adapter(taps), [asked[place] for place in chosen]
 
     def _answer(
         self, cache: TapCache, rows: Sequence[int], texts: Sequence[str]
@@ -269,18 +342,3 @@ def _new_ears(config: HeadConfig, d_encoder: int, vectors: Tensor) -> Ears:
     )
     head.standardise_on(vectors)
     return Ears(adapter, head)
-
-
-def _read_tags(config: HeadConfig) -> SoftTags:
-    """Return the tags beside the data sets and in the files named; two taggers are averaged."""
-    folders = [Path(spec.partition(":")[2]) for spec in config.data]
-    files = [find_soft_tags(folder) for folder in folders]
-    return merged([*files, *(read_soft_tags(Path(path)) for path in config.tags)])
-
-
-def _draw_left_out(config: HeadConfig, tags: SoftTags) -> frozenset[str]:
-    """Return the classes that are not trained on, drawn from a seed of their own."""
-    names = sorted({name for heard in tags.values() for name in heard})
-    rng = np.random.default_rng((config.seed, 3))
-    n = round(config.left_out_share * len(names))
-    return frozenset(rng.choice(names, n, replace=False).tolist()) if n else frozenset()
