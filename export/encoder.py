@@ -36,8 +36,8 @@ _MAX_FILE_BYTES = (1 << 31) - (1 << 20)  # of a protobuf; larger weights lie bes
 class EncoderGraph(nn.Module):
     """samples (1, n_samples) -> prefix embeddings (1, n_query, n_embd), both float32.
 
-    With a question head's ears also the head's keys and values, (1, n_query, d_head) each. Their
-    adapter is the same one or another, which reads the same taps.
+    With a question head's ears also the head's keys and values, (1, n_query, d_head) each. The ears
+    read the same taps; where they have a layer to the LLM, theirs is the only Q-Former.
     """
 
     def __init__(self, taps: WhisperTaps, adapter: Adapter, ears: Ears | None = None) -> None:
@@ -46,12 +46,14 @@ class EncoderGraph(nn.Module):
 
     def forward(self, samples: Tensor) -> Tensor | tuple[Tensor, Tensor, Tensor]:
         taps = self.taps(samples)
-        prefix_embeddings: Tensor = self.adapter(taps)
         if self.ears is None:
+            prefix_embeddings: Tensor = self.adapter(taps)
             return prefix_embeddings
-        head, is_shared = self.ears.head, self.ears.adapter is self.adapter
-        normed = head.norm(prefix_embeddings if is_shared else self.ears.adapter(taps))
-        return prefix_embeddings, head.key(normed), head.value(normed)
+        outputs, head = self.ears.adapter.outputs(taps), self.ears.head
+        to_llm = self.ears.to_llm
+        normed = head.norm(self.ears.adapter.linear(outputs))
+        embeddings = self.adapter(taps) if to_llm is None else to_llm(outputs)
+        return embeddings, head.key(normed), head.value(normed)
 
 
 def export_encoder(

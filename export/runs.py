@@ -13,7 +13,7 @@ from listen_edge.prompt import Prompt
 from listen_edge.train.adapter import Adapter
 from listen_edge.train.backbones import WhisperTaps, load_whisper_encoder
 from listen_edge.train.checkpoint import CONFIG_FILE, TRAINED_FILE, load_adapter
-from listen_edge.train.ears import EARS_FILE, Trained, load_ears
+from listen_edge.train.ears import EARS_FILE, Trained, llm_adapter, load_ears
 from listen_edge.train.head_config import HeadConfig
 
 
@@ -51,7 +51,7 @@ def trained_parts(run_dir: Path) -> TrainedParts:
     """
     path = run_dir / CONFIG_FILE
     head = read_head_run(run_dir) if (run_dir / EARS_FILE).is_file() else None
-    if head is not None and not head.config.opinion_scenes:
+    if head is not None and head.trained.ears.to_llm is None:
         raise BundleError(
             f"{run_dir}: a run of train-head without opinion_scenes, whose adapter no LLM can "
             "read; give a run of train, and this one as --head"
@@ -64,7 +64,7 @@ def trained_parts(run_dir: Path) -> TrainedParts:
             trained={"labels": [], **trained},
             prompt=Prompt.from_json(run["prompt"]),
             taps=WhisperTaps(load_whisper_encoder(run["whisper"]), run["taps"], run["frame_pool"]),
-            adapter=load_adapter(run_dir) if head is None else head.trained.ears.adapter,
+            adapter=load_adapter(run_dir) if head is None else llm_adapter(head.trained.ears),
             n_samples=round(run["window_s"] * SAMPLE_RATE),
             head=head,
         )

@@ -32,7 +32,6 @@ class AdapterConfig:
         n_heads: attention heads of the Q-Former.
         n_layers: Q-Former layers.
         dropout: on attention and feed-forward outputs, in training only.
-        output_scale: factor on what the linear layer gives, which is not trained.
     """
 
     taps: tuple[int, ...] = (3, 5)
@@ -43,7 +42,6 @@ class AdapterConfig:
     n_heads: int = 8
     n_layers: int = 2
     dropout: float = 0.1
-    output_scale: float = 1.0
 
     def __post_init__(self) -> None:
         if self.d_qformer % self.n_heads:
@@ -119,6 +117,11 @@ class Adapter(nn.Module):
         self.linear = nn.Linear(d, config.n_embd)
 
     def forward(self, taps: Tensor) -> Tensor:
+        prefix_embeddings: Tensor = self.linear(self.outputs(taps))
+        return prefix_embeddings
+
+    def outputs(self, taps: Tensor) -> Tensor:
+        """Return what the Q-Former says of the taps, normalised: (batch, n_query, d_qformer)."""
         batch = taps.shape[0]
         outputs = []
         for k, norm in enumerate(self.frame_norms):
@@ -129,5 +132,5 @@ class Adapter(nn.Module):
             outputs.append(queries)
         weights = self.tap_weights.softmax(dim=0)[:, None, :, None]
         mixed = (torch.stack(outputs) * weights).sum(dim=0)  # (batch, n_query, d_qformer)
-        prefix_embeddings: Tensor = self.config.output_scale * self.linear(self.norm(mixed))
-        return prefix_embeddings
+        normed: Tensor = self.norm(mixed)
+        return normed

@@ -20,11 +20,21 @@ EARS_FILE = "ears.safetensors"
 
 
 class Ears(nn.Module):
-    """Encoder taps (batch, n_taps, n_frames, d_encoder) and vectors -> logits (batch, n)."""
+    """Encoder taps (batch, n_taps, n_frames, d_encoder) and vectors -> logits (batch, n).
 
-    def __init__(self, adapter: Adapter, head: QuestionHead) -> None:
+    Args:
+        adapter: gives what the head reads.
+        head: of its questions.
+        to_llm: gives what the LLM reads, of the same Q-Former's outputs; None: the LLM reads
+            another adapter. The head takes any arrangement of its embeddings, the frozen LLM only
+            such as stand for names: hence a linear layer each.
+    """
+
+    def __init__(
+        self, adapter: Adapter, head: QuestionHead, to_llm: nn.Linear | None = None
+    ) -> None:
         super().__init__()
-        self.adapter, self.head = adapter, head
+        self.adapter, self.head, self.to_llm = adapter, head, to_llm
 
     def forward(self, taps: Tensor, vectors: Tensor) -> Tensor:
         logits: Tensor = self.head(self.adapter(taps), vectors)
@@ -96,7 +106,8 @@ def load_ears(path: Path) -> Trained:
         vectors = tensors.pop("vocabulary").float()
         fields = json.loads(metadata["adapter"])
         adapter = Adapter(AdapterConfig(**{**fields, "taps": tuple(fields["taps"])}))
-        ears = Ears(adapter, QuestionHead(HeadSizes(**json.loads(metadata["head"]))))
+        to_llm = linear_to_llm(adapter.config) if "to_llm.weight" in tensors else None
+        ears = Ears(adapter, QuestionHead(HeadSizes(**json.loads(metadata["head"]))), to_llm)
         ears.load_state_dict(tensors)
         return Trained(ears.eval(), json.loads(metadata["texts"]), vectors)
     except (KeyError, TypeError, RuntimeError, ValueError) as err:
@@ -105,6 +116,8 @@ def load_ears(path: Path) -> Trained:
 
 def copy_ears(paths: Sequence[Path], ears: Ears) -> None:
     """Fill ears with the weights of another run's, or the mean of several runs'.
+
+    What goes to the LLM stays as it is where one of the runs has nothing for it.
 
     Raises:
         BundleError: missing, damaged or of other sizes.
@@ -118,7 +131,22 @@ def copy_ears(paths: Sequence[Path], ears: Ears) -> None:
                 "train it with the same sizes"
             )
     states = [source.state_dict() for source in sources]
-    ears.load_state_dict({key: _mean(state[key] for state in states) for key in states[0]})
+    common = [key for key in ears.state_dict() if all(key in state for state in states)]
+    mean = {key: _mean(state[key] for state in states) for key in common}
+    ears.load_state_dict({**ears.state_dict(), **mean})
+
+
+def llm_adapter(ears: Ears) -> Adapter:
+    """Return the ears' Q-Former with the layer to the LLM, as an adapter of its own."""
+    assert ears.to_llm is not None
+    adapter = copy.deepcopy(ears.adapter)
+    adapter.linear = copy.deepcopy(ears.to_llm)
+    return adapter
+
+
+def linear_to_llm(config: AdapterConfig) -> nn.Linear:
+    """Return a layer from a Q-Former's outputs to the LLM, not trained yet."""
+    return nn.Linear(config.d_qformer, config.n_embd)
 
 
 def _mean(tensors: Iterable[Tensor]) -> Tensor:
@@ -126,6 +154,5 @@ def _mean(tensors: Iterable[Tensor]) -> Tensor:
 
 
 def _sizes(ears: Ears) -> tuple[AdapterConfig, HeadSizes]:
-    """Return what the weights' shapes depend on."""
-    adapter = replace(ears.adapter.config, dropout=0.0, output_scale=1.0)
-    return adapter, replace(ears.head.sizes, dropout=0.0)
+    """Return what the weights' shapes depend on, without the dropout."""
+    return replace(ears.adapter.config, dropout=0.0), replace(ears.head.sizes, dropout=0.0)

@@ -41,10 +41,10 @@ class HeadConfig:
         label_weight: of the data sets' names in the loss, beside 1 for the tags' names.
         absent_weight: of pairs that a scene hardly holds, beside 1 for the others; 0 trains on
             what is there alone, to measure what the absent is worth.
-        align_steps: first steps, in which the prefix embeddings are pulled to the names of what is
-            heard, as the LLM would read them.
+        align_steps: first steps, in which what goes to the LLM is pulled to the names of what is
+            heard, as it would read them.
         opinion_scenes: of each further step, asked through the LLM too, so that its yes or no comes
-            from the head's adapter; 0: the LLM takes no part.
+            from the head's Q-Former; 0: the LLM takes no part.
         opinion_questions: of each such scene.
         opinion_weight: of these losses, beside 1 for the head's.
         checkpoint_every, evaluate_every: in steps.

@@ -86,17 +86,14 @@ class _Run:
         self._encode(folder, progress)
         named = self._vectors[: len(self.texts)]
         self.ears = _new_ears(config, self._encoder.d_encoder, named)
-        if config.init is not None:
-            runs = (config.init,) if isinstance(config.init, str) else config.init
-            copy_ears([Path(run) for run in runs], self.ears)
         self._opinion = None
         if config.opinion_scenes:
             labels = sorted({tag for row in self._material.rows for tag in row.tags})
             self._opinion = SecondOpinion(config, prompt, self.texts, labels)
-            with torch.no_grad():
-                some = range(min(_WINDOWS_AT_ONCE, len(self._material.scenes)))
-                heard = self.ears.adapter(self._scenes.taps(some))
-            self._opinion.scale_outputs(self.ears.adapter, heard)
+            self.ears.to_llm = self._opinion.new_layer(self.ears.adapter.config)
+        if config.init is not None:
+            runs = (config.init,) if isinstance(config.init, str) else config.init
+            copy_ears([Path(run) for run in runs], self.ears)
         self.averaged = Averaged(self.ears, config.average)
         self._optimizer = torch.optim.AdamW(
             self.ears.parameters(), config.lr, (0.9, 0.98), weight_decay=config.weight_decay
@@ -188,11 +185,13 @@ class _Run:
                 drawn[place] += (other,)
         taps = seen
         self.ears.train()
-        prefix_embeddings = self.ears.adapter(taps)
+        outputs = self.ears.adapter.outputs(taps)
         probability, known = self._targets_of(drawn)
-        loss = self._loss(self.ears.head(prefix_embeddings, self._vectors), probability, known)
-        if self._opinion is not None:
-            opinion = self._opinion_loss(prefix_embeddings, drawn, probability, known, rng)
+        logits = self.ears.head(self.ears.adapter.linear(outputs), self._vectors)
+        loss = self._loss(logits, probability, known)
+        if self.ears.to_llm is not None:
+            to_llm = self.ears.to_llm(outputs)
+            opinion = self._opinion_loss(to_llm, drawn, probability, known, rng)
             loss = loss + config.opinion_weight * opinion
         self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -291,8 +290,9 @@ class _Run:
         chosen = sorted(asked)[:: max(1, len(asked) // _N_OPINIONS)]
         with torch.inference_mode():
             windows = [group.owners.index(place) for place in chosen]
-            taps = self._windows[group.name].taps(windows)
-            return self.averaged.module.adapter(taps), [asked[place] for place in chosen]
+            taps, ears = self._windows[group.name].taps(windows), self.averaged.module
+            assert ears.to_llm is not None
+            return ears.to_llm(ears.adapter.outputs(taps)), [asked[place] for place in chosen]
 
     def _answer(
         self, cache: TapCache, rows: Sequence[int], texts: Sequence[str]

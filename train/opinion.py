@@ -1,28 +1,28 @@
-"""The second opinion in a head's training: the LLM's yes or no from the very prefix embeddings.
+"""The second opinion in a head's training: the LLM's yes or no from the head's Q-Former.
 
-A head reads any arrangement of the prefix embeddings; the frozen LLM only such as stand for names.
-So the first steps pull them to the names of what is heard (train/alignment.py), and later ones ask
-the LLM about some of each step's scenes, while the head goes on answering all of them.
+The frozen LLM reads only what stands for names. So the first steps pull its prefix embeddings to
+the names of what is heard (train/alignment.py), and later ones ask it about some of each step's
+scenes, while the head goes on answering all of them from the same Q-Former.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from listen_edge.evaluation.metrics import auroc
 from listen_edge.ontology import Ontology
 from listen_edge.prompt import Prompt
 from listen_edge.runtime.llama.gguf_file import Vocabulary
-from listen_edge.train.adapter import Adapter
+from listen_edge.train.adapter import AdapterConfig
 from listen_edge.train.alignment import WarmStart
 from listen_edge.train.backbones import load_llama
+from listen_edge.train.ears import linear_to_llm
 from listen_edge.train.head_config import HeadConfig
 from listen_edge.train.objectives import question_loss
 from listen_edge.train.packing import AudioLlama
@@ -59,17 +59,13 @@ class SecondOpinion:
         )
         self._llama = AudioLlama(llama, self._tokens.tokenize, prompt)
 
-    def scale_outputs(self, adapter: Adapter, prefix_embeddings: Tensor) -> None:
-        """Bring an adapter's outputs to the norm of token embeddings, which its head cannot tell.
-
-        The head normalises what it reads; left to itself it lets them grow twentyfold.
-
-        Args:
-            prefix_embeddings: what the adapter gives for some scenes, (batch, n_query, n_embd).
-        """
-        factor = self._warm.norm / float(prefix_embeddings.norm(dim=-1).mean())
-        scale = adapter.config.output_scale * factor
-        adapter.config = replace(adapter.config, output_scale=scale)
+    def new_layer(self, config: AdapterConfig) -> nn.Linear:
+        """Return a layer to the LLM whose outputs have the norm of token embeddings."""
+        layer = linear_to_llm(config)
+        with torch.no_grad():  # of inputs whose coordinates have a variance of one
+            layer.weight.mul_(self._warm.norm / float(layer.weight.norm()))
+            layer.bias.zero_()
+        return layer
 
     def alignment(self, prefix_embeddings: Tensor, labels: Sequence[str]) -> Tensor:
         """Return the loss of outputs (batch, n_query, n_embd) that stand for one label each."""
