@@ -1,0 +1,185 @@
+"""What is listened to, and for what: sources, questions, thresholds."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, SecretStr, model_validator
+
+from listen_edge.errors import QuestionError
+from listen_edge.event_settings import MAX_CONFIRM_WINDOWS
+from listen_edge.question import parse_concept
+from listen_edge.runtime.service.config.base import Model
+from listen_edge.runtime.service.config.fields import (
+    Address,
+    Ask,
+    Confirm,
+    FilePath,
+    Id,
+    Place,
+    Presence,
+    Quiet,
+    Words,
+    id_of,
+)
+from listen_edge.runtime.service.records.types import Priority
+
+Preset = Literal["safety", "pets", "home", "workshop"]
+KINDS = ("device", "url", "file", "satellite")
+
+
+class TriggerDefaults(Model):
+    """When presence becomes an event; see listen_edge.runtime.listening.trigger."""
+
+    on: Presence | None = Field(None, description="presence that begins an event")
+    off: Presence | None = Field(None, description="presence that keeps it going")
+    confirm: Confirm | None = Field(
+        None, description="K/N: an event begins when K of the last N windows reach `on`"
+    )
+    end_after: float | None = Field(
+        None, gt=0, le=3600, description="seconds below `off` that end an event"
+    )
+    cooldown: float | None = Field(
+        None, ge=0, le=86_400, description="seconds without a new event after one"
+    )
+    long_event: float | None = Field(
+        None, gt=0, le=86_400, description="seconds after which an event is stationary"
+    )
+
+    def problems(self) -> list[tuple[Place, str]]:
+        found = _off_above_on(self.on, self.off)
+        if self.confirm is not None:
+            k, n = self.confirm
+            if not 1 <= k <= n <= MAX_CONFIRM_WINDOWS:
+                found.append(
+                    (("confirm",), f"{k}/{n}: expected 1 <= K <= N <= {MAX_CONFIRM_WINDOWS}")
+                )
+        if None not in (self.end_after, self.long_event) and self.long_event <= self.end_after:  # type: ignore[operator]
+            found.append((("long_event",), "expected more than end_after"))
+        return found
+
+
+class QuestionConfig(Model):
+    """A question, or what a source says otherwise of one that is asked of all.
+
+    What is not set is taken from a less special question about the same sound, see asked.py.
+    """
+
+    id: Id = Field("", description="in topics, URLs and file names; made of `ask` if not given")
+    ask: Ask = Field(description='the sound, as "siren?" or "is there a siren?"')
+    aliases: tuple[Ask, ...] = Field(
+        (), max_length=16, description="other words for the same sound: asking those is asking this"
+    )
+    on: Presence | None = Field(None, description="presence that begins an event")
+    off: Presence | None = Field(None, description="presence that keeps it going")
+    priority: Priority = Field("normal", description="safety questions are answered first")
+    quiet: tuple[Quiet, ...] = Field(
+        (), max_length=32, description="hours without events, such as 22:00-06:00"
+    )
+    sources: tuple[Id, ...] | None = Field(
+        None, min_length=1, description="ids of where it is asked; every source if not given"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read(cls, raw: Any) -> Any:
+        """Take a bare question, and make an id of its concept."""
+        if isinstance(raw, str):
+            raw = {"ask": raw}
+        if isinstance(raw, dict) and "id" not in raw and isinstance(raw.get("ask"), str):
+            try:
+                made = id_of(parse_concept(raw["ask"]))
+            except QuestionError:
+                return raw | {"id": "unread"}  # `ask` has an error of its own
+            return raw | {"id": made} if made else raw
+        return raw
+
+    @property
+    def concept(self) -> str:
+        """What is asked about, see parse_concept."""
+        return parse_concept(self.ask)
+
+    @property
+    def concepts(self) -> frozenset[str]:
+        """The concept and those of its aliases."""
+        return frozenset(map(parse_concept, (self.ask, *self.aliases)))
+
+    def problems(self) -> list[tuple[Place, str]]:
+        found = _off_above_on(self.on, self.off)
+        if not self.id:
+            found.append((("ask",), "has no letter of which an id could be made; give an id"))
+        return found
+
+
+class SourceConfig(Model):
+    """What is listened to: one of device, url, file and satellite."""
+
+    id: Id = Field("", description="in topics, URLs and file names; made of `name` if not given")
+    name: Words = Field("", description="for people; the id if not given")
+    device: Words | None = Field(
+        None, description='microphone: its index or a part of its name; "default" is the system\'s'
+    )
+    url: SecretStr | None = Field(None, description="stream, such as rtsp://...")
+    url_file: FilePath | None = Field(None, description="file that holds the url")
+    file: FilePath | None = Field(None, description="recording, played in real time")
+    satellite: Address | None = Field(None, description="HOST:PORT of a Wyoming satellite")
+    presets: tuple[Preset, ...] = Field((), description="bundles of questions asked here")
+    questions: tuple[QuestionConfig, ...] = Field(
+        (), max_length=256, description="asked here alone, or otherwise than elsewhere"
+    )
+    defaults: TriggerDefaults = Field(
+        default_factory=TriggerDefaults, description="of this source, before those of all"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read(cls, raw: Any) -> Any:
+        """Make the id of the name, or the name of the id."""
+        if isinstance(raw, dict):
+            name, own = raw.get("name"), raw.get("id")
+            if own is None and isinstance(name, str) and (made := id_of(name)):
+                return {key: value for key, value in raw.items() if key != "id"} | {"id": made}
+            if name is None and isinstance(own, str):
+                return {key: value for key, value in raw.items() if key != "name"} | {"name": own}
+        return raw
+
+    @property
+    def kind(self) -> Literal["device", "url", "file", "satellite"]:
+        """Which of its keys says what is listened to."""
+        return next(kind for kind in KINDS if getattr(self, kind) is not None)  # type: ignore[return-value]
+
+    @property
+    def microphone(self) -> str | None:
+        """`device`; None is the system's own."""
+        return None if self.device == "default" else self.device
+
+    def problems(self) -> list[tuple[Place, str]]:
+        found: list[tuple[Place, str]] = []
+        given = [kind for kind in KINDS if getattr(self, kind) is not None]
+        if len(given) != 1:
+            said = " and ".join(given) or "none"
+            found.append((tuple(given[-1:]), f"expected one of {', '.join(KINDS)}; found {said}"))
+        if not self.id:
+            found.append(((), "has no id; give an id, or a name with letters of a to z"))
+        for k, question in enumerate(self.questions):
+            if question.sources is not None:
+                found.append((("questions", k, "sources"), "it is a question of this source alone"))
+        return found + twice_asked([(("questions", k), q) for k, q in enumerate(self.questions)])
+
+
+def _off_above_on(on: float | None, off: float | None) -> list[tuple[Place, str]]:
+    if on is None or off is None or off <= on:
+        return []
+    return [(("off",), f"{off:g} is above on, {on:g}; expected 0 < off <= on < 1")]
+
+
+def twice_asked(questions: list[tuple[Place, QuestionConfig]]) -> list[tuple[Place, str]]:
+    """Return the questions about a sound, or with an id, that one before them has."""
+    found: list[tuple[Place, str]] = []
+    for k, (place, question) in enumerate(questions):
+        for _, other in questions[:k]:
+            if question.concepts & other.concepts:
+                found.append(((*place, "ask"), f'is asked twice of one source, see "{other.ask}"'))
+            elif question.id and question.id == other.id:
+                found.append(((*place, "id"), f'"{other.id}" is the id of "{other.ask}" too'))
+    return found
