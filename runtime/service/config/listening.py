@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any, Literal
 
 from pydantic import Field, SecretStr, model_validator
@@ -94,12 +95,12 @@ class QuestionConfig(Model):
             return raw | {"id": made} if made else raw
         return raw
 
-    @property
+    @cached_property
     def concept(self) -> str:
         """What is asked about, see parse_concept."""
         return parse_concept(self.ask)
 
-    @property
+    @cached_property
     def concepts(self) -> frozenset[str]:
         """The concept and those of its aliases."""
         return frozenset(map(parse_concept, (self.ask, *self.aliases)))
@@ -164,22 +165,10 @@ class SourceConfig(Model):
         for k, question in enumerate(self.questions):
             if question.sources is not None:
                 found.append((("questions", k, "sources"), "it is a question of this source alone"))
-        return found + twice_asked([(("questions", k), q) for k, q in enumerate(self.questions)])
+        return found
 
 
 def _off_above_on(on: float | None, off: float | None) -> list[tuple[Place, str]]:
     if on is None or off is None or off <= on:
         return []
     return [(("off",), f"{off:g} is above on, {on:g}; expected 0 < off <= on < 1")]
-
-
-def twice_asked(questions: list[tuple[Place, QuestionConfig]]) -> list[tuple[Place, str]]:
-    """Return the questions about a sound, or with an id, that one before them has."""
-    found: list[tuple[Place, str]] = []
-    for k, (place, question) in enumerate(questions):
-        for _, other in questions[:k]:
-            if question.concepts & other.concepts:
-                found.append(((*place, "ask"), f'is asked twice of one source, see "{other.ask}"'))
-            elif question.id and question.id == other.id:
-                found.append(((*place, "id"), f'"{other.id}" is the id of "{other.ask}" too'))
-    return found

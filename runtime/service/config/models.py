@@ -13,6 +13,7 @@ from typing import Literal
 
 from pydantic import Field, SecretStr
 
+from listen_edge.runtime.service.config.asked import asking_problems
 from listen_edge.runtime.service.config.base import Model, twice_named
 from listen_edge.runtime.service.config.fields import Address, FilePath, Place, Words, Zone, address
 from listen_edge.runtime.service.config.listening import (
@@ -20,7 +21,6 @@ from listen_edge.runtime.service.config.listening import (
     QuestionConfig,
     SourceConfig,
     TriggerDefaults,
-    twice_asked,
 )
 from listen_edge.runtime.service.config.telling import (
     CommandConfig,
@@ -133,14 +133,7 @@ class WatchConfig(Model):
                 if source not in ids:
                     text = f'there is no source "{source}"; there are {", ".join(ids)}'
                     found.append((("questions", k, "sources", n), text))
-        for source in dict.fromkeys(ids):
-            here = [
-                (("questions", k), question)
-                for k, question in enumerate(self.questions)
-                if question.sources is None or source in question.sources
-            ]
-            found += [problem for problem in twice_asked(here) if problem not in found]
-        return found
+        return found or asking_problems(self)
 
 
 def state_dir() -> Path:
