@@ -42,7 +42,7 @@ class Asked:
         concept: see parse_concept.
         concepts: it and its aliases'.
         levels: (on, off) as set, the least special first; None: not set there.
-        place: of the words in force.
+        place: of the words in force; ("presets", NAME) for a preset's.
     """
 
     source: str
@@ -149,7 +149,7 @@ def _ranked(config: WatchConfig, source: SourceConfig) -> Iterator[tuple[Place, 
     """Yield the questions that could be asked of a source, with their places, by rank."""
     for name in dict.fromkeys((*source.presets, *config.presets)):
         for question in PRESETS[name]:
-            yield ("presets",), question
+            yield ("presets", name), question
     for k, question in enumerate(config.questions):
         if question.sources is None or source.id in question.sources:
             yield ("questions", k), question

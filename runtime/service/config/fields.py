@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, ValidationInfo
 
 from listen_edge.errors import ListenEdgeError, QuestionError
 from listen_edge.question import parse_concept
@@ -23,6 +23,7 @@ Place = tuple[str | int, ...]  # keys and indices from the root: ("sources", 0, 
 
 _ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _ADDRESS = re.compile(r"(?:\[(?P<v6>[0-9a-fA-F:.]+)\]|(?P<host>[\w.-]+)):(?P<port>\d{1,5})")
+_SHOWN_URL = re.compile(r"[a-z][a-z0-9+.-]*://[\w.:\[\]-]*(?![^/…])", re.IGNORECASE)
 
 
 class ProblemsError(ValueError):
@@ -85,9 +86,9 @@ def _ask(text: str) -> str:
 
 
 def _confirm(value: Any) -> Any:
-    if not isinstance(value, str):
+    if isinstance(value, tuple):
         return value
-    k, slash, n = value.partition("/")
+    k, slash, n = value.partition("/") if isinstance(value, str) else ("", "", "")
     if not (slash and re.fullmatch("[0-9]{1,3}", k) and re.fullmatch("[0-9]{1,3}", n)):
         raise ValueError("expected K/N, such as 2/3: K of the last N windows")
     return int(k), int(n)
@@ -98,14 +99,22 @@ def _address(text: str) -> str:
     return text
 
 
-def _path(path: Path) -> Path:
+def _path(path: Path, info: ValidationInfo) -> Path:
+    """Return the path, in the folder that the context names; "-" is a standard stream."""
     if not str(path).isprintable():
         raise ValueError("expected a path without control characters")
-    return path
+    is_kept = info.context is None or str(path) == "-"
+    return path if is_kept else Path(info.context["folder"] / path)
+
+
+def _bundle(name: str, info: ValidationInfo) -> str:
+    return str(_path(Path(name), info)) if "/" in name else name
 
 
 def _quiet(value: Any) -> Any:
-    return parse_quiet(value) if isinstance(value, str) else value
+    if isinstance(value, QuietTime):
+        return value
+    return parse_quiet(value if isinstance(value, str) else "")
 
 
 def _zone(name: str) -> str:
@@ -118,9 +127,8 @@ def _zone(name: str) -> str:
 
 def shown_url(url: str) -> str:
     """Return scheme and host: paths of webhooks and cameras are secrets as often as queries."""
-    head, slashes, rest = without_secrets(url).partition("://")
-    host, slash, _ = rest.partition("/")
-    return f"{head}{slashes}{host}{slash and '/…'}"
+    found = _SHOWN_URL.match(without_secrets(url))
+    return f"{found[0]}/…" if found else "***"
 
 
 Id = Annotated[str, AfterValidator(_id)]
@@ -137,4 +145,5 @@ Confirm = Annotated[
 Quiet = Annotated[
     QuietTime, BeforeValidator(_quiet), PlainSerializer(lambda value: str(value), return_type=str)
 ]
+Bundle = Annotated[Words, AfterValidator(_bundle)]
 Zone = Annotated[str, AfterValidator(_zone)]

@@ -24,6 +24,7 @@ from listen_edge.runtime.service.config.fields import (
     id_of,
 )
 from listen_edge.runtime.service.records.types import Priority
+from listen_edge.urls import is_url
 
 Preset = Literal["safety", "pets", "home", "workshop"]
 KINDS = ("device", "url", "file", "satellite")
@@ -77,9 +78,6 @@ class QuestionConfig(Model):
     quiet: tuple[Quiet, ...] = Field(
         (), max_length=32, description="hours without events, such as 22:00-06:00"
     )
-    sources: tuple[Id, ...] | None = Field(
-        None, min_length=1, description="ids of where it is asked; every source if not given"
-    )
 
     @model_validator(mode="before")
     @classmethod
@@ -112,6 +110,14 @@ class QuestionConfig(Model):
         return found
 
 
+class SharedQuestionConfig(QuestionConfig):
+    """A question that several sources are asked."""
+
+    sources: tuple[Id, ...] | None = Field(
+        None, min_length=1, description="ids of where it is asked; every source if not given"
+    )
+
+
 class SourceConfig(Model):
     """What is listened to: one of device, url, file and satellite."""
 
@@ -124,7 +130,7 @@ class SourceConfig(Model):
     url_file: FilePath | None = Field(None, description="file that holds the url")
     file: FilePath | None = Field(None, description="recording, played in real time")
     satellite: Address | None = Field(None, description="HOST:PORT of a Wyoming satellite")
-    presets: tuple[Preset, ...] = Field((), description="bundles of questions asked here")
+    presets: tuple[Preset, ...] = Field((), description="sets of questions asked here")
     questions: tuple[QuestionConfig, ...] = Field(
         (), max_length=256, description="asked here alone, or otherwise than elsewhere"
     )
@@ -160,11 +166,10 @@ class SourceConfig(Model):
         if len(given) != 1:
             said = " and ".join(given) or "none"
             found.append((tuple(given[-1:]), f"expected one of {', '.join(KINDS)}; found {said}"))
+        if self.url is not None and not is_url(self.url.get_secret_value()):
+            found.append((("url",), "expected a URL, such as rtsp://HOST/..."))
         if not self.id:
             found.append(((), "has no id; give an id, or a name with letters of a to z"))
-        for k, question in enumerate(self.questions):
-            if question.sources is not None:
-                found.append((("questions", k, "sources"), "it is a question of this source alone"))
         return found
 
 

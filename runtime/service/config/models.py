@@ -15,10 +15,19 @@ from pydantic import Field, SecretStr
 
 from listen_edge.runtime.service.config.asked import asking_problems
 from listen_edge.runtime.service.config.base import Model, twice_named
-from listen_edge.runtime.service.config.fields import Address, FilePath, Place, Words, Zone, address
+from listen_edge.runtime.service.config.fields import (
+    Address,
+    Bundle,
+    FilePath,
+    Place,
+    Words,
+    Zone,
+    address,
+)
 from listen_edge.runtime.service.config.listening import (
     Preset,
     QuestionConfig,
+    SharedQuestionConfig,
     SourceConfig,
     TriggerDefaults,
 )
@@ -37,6 +46,7 @@ __all__ = [
     "MqttConfig",
     "OutputsConfig",
     "QuestionConfig",
+    "SharedQuestionConfig",
     "SourceConfig",
     "TriggerDefaults",
     "WatchConfig",
@@ -96,7 +106,7 @@ class WebConfig(Model):
 class WatchConfig(Model):
     """All of listen.yaml."""
 
-    bundle: Words = Field("tiny", description="embedded bundle's name, or a folder")
+    bundle: Bundle = Field("tiny", description="embedded bundle's name, or a folder")
     backend: Literal["auto", "cpu", "cuda", "tensorrt"] = Field("auto", description="of compute")
     llm: Literal["auto", "always", "never"] = Field(
         "auto", description="ask the LLM where the head suspects a sound, about every window, never"
@@ -112,13 +122,11 @@ class WatchConfig(Model):
     defaults: TriggerDefaults = Field(
         default_factory=TriggerDefaults, description="of all questions"
     )
-    presets: tuple[Preset, ...] = Field(
-        (), description="bundles of questions asked of every source"
-    )
+    presets: tuple[Preset, ...] = Field((), description="sets of questions asked of every source")
     sources: tuple[SourceConfig, ...] = Field(
         min_length=1, max_length=64, description="what is listened to"
     )
-    questions: tuple[QuestionConfig, ...] = Field(
+    questions: tuple[SharedQuestionConfig, ...] = Field(
         (), max_length=256, description="asked of every source, or of those they name"
     )
     events: EventsConfig = Field(default_factory=EventsConfig, description="what is kept")
