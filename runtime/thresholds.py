@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from listen_edge.errors import ListenEdgeError
 
@@ -19,3 +19,14 @@ class Thresholds:
             raise ListenEdgeError(
                 f"thresholds on {self.on}, off {self.off}: expected 0 < off <= on < 1"
             )
+
+
+def chosen_thresholds(on: float | None, off: float | None, default: Thresholds) -> Thresholds:
+    """Return the thresholds that were set; one that was not (None) moves out of the other's way.
+
+    Raises:
+        ListenEdgeError: impossible ones.
+    """
+    if off is None:
+        off = default.off if on is None else min(default.off, on)
+    return replace(default, on=max(default.on, off) if on is None else on, off=off)

@@ -8,10 +8,10 @@ import pytest
 from click.testing import CliRunner
 
 from listen_edge.audio.limits import MAX_RATE, MIN_RATE
-from listen_edge.cli.options import chosen_thresholds, rate_range
+from listen_edge.cli.options import rate_range
 from listen_edge.cli.root import cli
 from listen_edge.errors import ListenEdgeError
-from listen_edge.runtime.thresholds import Thresholds
+from listen_edge.runtime.thresholds import Thresholds, chosen_thresholds
 
 
 def test_the_rates_are_those_that_can_be_heard() -> None:

@@ -14,7 +14,8 @@ from tests.dependencies import MODULES, modules_of
 
 DEVICE = modules_of(None, "cpu") - {"rich"}  # what answers; only a live view draws
 EVERY_ROOM = ("alarms", "bundle", "evaluation", "export", "runtime", "train")
-OTHERS = ("alarms", "evaluation", "export", "train", "runtime.measure")  # no part in an answer
+_WORKSHOPS = ("alarms", "evaluation", "export", "train")
+OTHERS = (*_WORKSHOPS, "runtime.measure", "runtime.service")  # no part in an answer
 
 COMMAND = """
 from listen_edge.cli import main
@@ -32,10 +33,12 @@ with listen_edge.load("tiny", n_threads=1) as engine:
     assert list(listen_edge.listen(engine, CLIP, ["siren?"]))
 """
 EVERY_MODULE = """
+SERVICE = False
 import importlib, pkgutil
 import listen_edge.runtime as room
 for module in pkgutil.walk_packages(room.__path__, room.__name__ + "."):
-    importlib.import_module(module.name)
+    if SERVICE or ".service" not in module.name:
+        importlib.import_module(module.name)
 """
 CAPTURE = """
 from listen_edge.runtime.sources.capture import list_devices
@@ -59,7 +62,14 @@ PROMISES = {
     "ask": Promise(_command("'ask', CLIP, '--ask', 'siren?'"), DEVICE, OTHERS),
     "load, ask, listen": Promise(ENGINE, DEVICE - {"click"}, ("cli", *OTHERS)),
     "every module of runtime": Promise(
-        EVERY_MODULE, DEVICE - {"click"} | {"sounddevice"}, ("alarms", "cli", "export", "train")
+        EVERY_MODULE,
+        DEVICE - {"click"} | {"sounddevice"},
+        ("alarms", "cli", "export", "train"),
+    ),
+    "every module of the service": Promise(
+        EVERY_MODULE.replace("False", "True"),
+        DEVICE - {"click"} | {"sounddevice"} | modules_of("service"),
+        ("alarms", "cli", "export", "train"),
     ),
     "capture process": Promise(CAPTURE, {"sounddevice"}, ("bundle", "cli", "runtime.llama")),
 }

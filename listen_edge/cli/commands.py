@@ -25,6 +25,10 @@ COMMANDS = {
         "listen_edge.cli.bundle:bundle_group",
         "Look into bundles, verify them, pack them and get them from elsewhere.",
     ),
+    "config": LazyCommand(
+        "listen_edge.cli.config:config_group",
+        "Check the service's configuration, show it, write one to begin with.",
+    ),
     "devices": LazyCommand(
         "listen_edge.cli.devices:devices",
         "List the audio input devices, with the rates that each accepts.",

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import click
 
 from listen_edge.cli.options import (
-    chosen_thresholds,
     confirm_option,
     engine_options,
     question_option,
@@ -18,7 +17,7 @@ from listen_edge.cli.options import (
 )
 from listen_edge.runtime.listening.liveness import LivenessConfig
 from listen_edge.runtime.listening.trigger import TriggerConfig
-from listen_edge.runtime.thresholds import Thresholds
+from listen_edge.runtime.thresholds import Thresholds, chosen_thresholds
 
 if TYPE_CHECKING:
     from listen_edge.event_settings import EventSettings

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -12,7 +11,7 @@ import click
 
 from listen_edge.errors import ListenEdgeError
 from listen_edge.runtime.listening.trigger import TriggerConfig
-from listen_edge.runtime.thresholds import Thresholds
+from listen_edge.runtime.thresholds import Thresholds, chosen_thresholds
 
 if TYPE_CHECKING:
     from listen_edge.runtime.engine import Engine
@@ -91,17 +90,6 @@ engine_options = together(
     ),
     _threads_option,
 )
-
-
-def chosen_thresholds(on: float | None, off: float | None, default: Thresholds) -> Thresholds:
-    """Return the thresholds that were set; one that was not (None) moves out of the other's way.
-
-    Raises:
-        ListenEdgeError: impossible ones.
-    """
-    if off is None:
-        off = default.off if on is None else min(default.off, on)
-    return replace(default, on=max(default.on, off) if on is None else on, off=off)
 
 
 def load_engine(
