@@ -135,7 +135,8 @@ def unpack(packed: Iterable[bytes]) -> tuple[Times, Presence]:
 
 def _by_byte(values: NDArray[np.generic]) -> bytes:
     """Return all lowest bytes, then the next: what hardly varies lies together."""
-    return values.view(np.uint8).reshape(len(values), values.itemsize).T.tobytes()
+    columns: NDArray[np.uint8] = values.view(np.uint8).reshape(len(values), values.itemsize).T
+    return bytes(columns.tobytes())
 
 
 def _from_bytes(raw: bytes, dtype: str) -> NDArray[np.int64]:

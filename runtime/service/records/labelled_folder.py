@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,7 +96,7 @@ def _write_clip(store: Store, event: StoredEvent, path: Path) -> str | None:
     return None
 
 
-def _write_table(path: Path, rows: list[tuple[str, ...]]) -> None:
+def _write_table(path: Path, rows: Sequence[tuple[str, ...]]) -> None:
     with (
         replacing(path) as temporary,
         temporary.open("w", encoding="utf-8", newline="") as file,

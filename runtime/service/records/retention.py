@@ -104,7 +104,7 @@ DELETE FROM presence WHERE id IN (
 
 def _oldest(database: Database, condition: str, *arguments: Any) -> list[tuple[int, str | None]]:
     """Return id and clip of the oldest events that have ended."""
-    return database.read(  # type: ignore[return-value]
+    return database.read(
         f"SELECT id, clip FROM events WHERE ended_at IS NOT NULL AND {condition} "
         "ORDER BY id LIMIT ?",
         (*arguments, _BATCH),
@@ -156,4 +156,5 @@ def _bytes_used(database: Database, clips: Path | None) -> int:
                 if one.is_file(follow_symlinks=False)
             }
     named = database.read("SELECT DISTINCT clip FROM events WHERE clip IS NOT NULL")
-    return (n_pages - n_free) * page_bytes + sum(sizes.get(name, 0) for (name,) in named)
+    n_bytes: int = (n_pages - n_free) * page_bytes
+    return n_bytes + sum(sizes.get(name, 0) for (name,) in named)

@@ -117,7 +117,9 @@ def to_row(event: StoredEvent) -> tuple[Any, ...]:
 
 def from_row(row: Iterable[Any]) -> StoredEvent:
     """Return the event that a row of COLUMNS holds."""
-    values = [from_us(v) if k in _TIMES and v is not None else v for k, v in enumerate(row)]
+    values: list[Any] = [
+        from_us(v) if k in _TIMES and v is not None else v for k, v in enumerate(row)
+    ]
     values[_IS_TEST] = bool(values[_IS_TEST])
     return StoredEvent(*values)
 
@@ -125,7 +127,7 @@ def from_row(row: Iterable[Any]) -> StoredEvent:
 def storable(event: StoredEvent) -> StoredEvent:
     """Return an event whose texts SQLite can hold: half a UTF-16 pair, as JSON may bring, is ?."""
     texts = {name: getattr(event, name) for name in _NAMES}
-    broken = {
+    broken: dict[str, Any] = {
         name: text.encode(errors="replace").decode()
         for name, text in texts.items()
         if isinstance(text, str) and not text.isascii()
