@@ -1,0 +1,115 @@
+"""Who the MQTT output talks to: passwords, rules, certificates, and peers that are no brokers."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import shutil
+import socket
+import subprocess
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from listen_edge.runtime.service.config.models import MqttConfig
+from listen_edge.runtime.service.outputs import OutputError
+from listen_edge.runtime.service.outputs.broker import MqttOutput
+from listen_edge.runtime.service.records.types import Delivery
+from tests.certificates import write_certificates
+from tests.mosquitto import needs_mosquitto, running, wait_until
+from tests.outputs import owed
+from tests.test_broker import TIMING, outcome_of, output_to
+
+pytestmark = needs_mosquitto
+
+
+def test_a_password_is_read_again_and_a_locked_topic_is_said(tmp_path: Path) -> None:
+    passwords, rules, mine = (tmp_path / name for name in ("passwords", "rules", "mine"))
+    for user in ("witness", "node"):
+        new = [] if passwords.exists() else ["-c"]
+        program = shutil.which("mosquitto_passwd")
+        assert program is not None
+        subprocess.run([program, *new, "-b", passwords, user, user], check=True)
+    rules.write_text(
+        "user witness\ntopic readwrite #\nuser node\ntopic readwrite listen-edge/house/#\n"
+        "topic deny listen-edge/house/cellar/#\n"
+    )
+    mine.write_text("wrong\n")
+    lines = (f"password_file {passwords}", f"acl_file {rules}", "allow_anonymous false")
+    with running(tmp_path, *lines) as mosquitto:
+        account = {"username": "node", "password_file": mine}
+        with output_to(mosquitto.port, **account) as one:
+            with pytest.raises(OutputError, match="refused the connection: Not authorized; see"):
+                one.deliver(owed(1))
+            mine.write_text("node\n")
+            wait_until(lambda: outcome_of(one, owed(1)) is None)
+            locked = replace(owed(2).event, source="cellar")
+            with pytest.raises(OutputError, match="refused the message: Not authorized") as refusal:
+                one.deliver(Delivery(2, "start", locked))
+            assert not refusal.value.is_lasting  # its owner may mend the rules
+            with pytest.raises(OutputError, match="cannot be part of a topic") as refusal:
+                one.deliver(Delivery(3, "start", replace(locked, source="cellar/#")))
+            assert refusal.value.is_lasting
+        mine.unlink()
+        with (
+            output_to(mosquitto.port, **account) as one,
+            pytest.raises(OutputError, match=r"password_file .*mine: No such file"),
+        ):
+            one.deliver(owed(1))
+
+
+# paho leaves the socket of a handshake that failed to the garbage collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_only_a_broker_whose_certificate_is_trusted_hears_anything(tmp_path: Path) -> None:
+    ours, others = write_certificates(tmp_path / "ours"), write_certificates(tmp_path / "others")
+    lines = (
+        f"cafile {ours.ca}",
+        f"certfile {ours.server}",
+        f"keyfile {ours.server_key}",
+        "require_certificate true",
+        "allow_anonymous true",
+    )
+    own = {"certificate": ours.client, "key": ours.client_key}
+    with running(tmp_path, *lines) as mosquitto:
+        for settings, expected in (
+            ({"ca": others.ca, **own}, "cannot be trusted: .*CERTIFICATE_VERIFY_FAILED"),
+            ({"ca": ours.ca}, "certificate required|closes the connection|lost the connection"),
+            ({"ca": ours.ca, "host": "localhost", **own}, None),
+        ):
+            with output_to(mosquitto.port, tls=True, **settings) as one:
+                outcome = outcome_of(one, owed(1))
+            assert (outcome is None) == (expected is None), outcome
+            if expected is not None:
+                with pytest.raises(OutputError, match=expected):
+                    raise OutputError(outcome)
+    gc.collect()
+    with pytest.raises(OutputError, match=r"others/none\.pem: .*No such file"):
+        MqttOutput(
+            MqttConfig(host="a", tls=True, ca=others.ca.with_name("none.pem")),
+            bundle="tiny@x",
+            mute=lambda *_: None,
+        )
+
+
+@pytest.mark.parametrize("greeting", [None, b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x20\xff\xff"])
+def test_a_peer_that_is_no_broker_is_left_in_time(greeting: bytes | None) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    peer, _ = server.accept()
+                    peers.append(peer)
+                    if greeting is not None:
+                        peer.sendall(greeting)
+
+        peers: list[socket.socket] = []
+        threading.Thread(target=answer, daemon=True).start()
+        with output_to(server.getsockname()[1], timing=replace(TIMING, answer_s=0.3)) as one:
+            for _ in range(2):
+                with pytest.raises(OutputError, match=r"does not answer|cannot|lost|closes"):
+                    one.deliver(owed(1))
+        for peer in peers:
+            peer.close()
