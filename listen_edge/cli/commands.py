@@ -41,6 +41,10 @@ COMMANDS = {
         "listen_edge.cli.eval:eval_group",
         "Measure a bundle's answers, or another system's, on benchmarks.",
     ),
+    "events": LazyCommand(
+        "listen_edge.cli.events:events_group",
+        "Look at what a service has heard, and use what its users said of it.",
+    ),
     "export": LazyCommand(
         "listen_edge.cli.export:export_group",
         "Turn trained parts into what a device runs.",
