@@ -47,7 +47,7 @@ def write_until_killed(path: Path, log: int, seed: int) -> NoReturn:
 
 
 def kill_a_writer(path: Path, log_path: Path, rng: random.Random) -> None:
-    """Kill a writer some milliseconds after it was made, or every other time after its first word."""
+    """Kill a writer some milliseconds after it was made or, every other time, had begun."""
     log = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     size, seed = os.fstat(log).st_size, rng.randrange(1 << 30)
     writer = os.fork()
@@ -83,16 +83,13 @@ def main() -> None:
     with Store(path, None) as store:
         left = store.pending(OUTPUT, limit=1 << 20)
         events = store.events(limit=1 << 20)
-    print(
-        json.dumps(
-            {
-                "found": found,
-                "log": log_path.read_text().splitlines(),
-                "left": [(one.seq, one.event.uid, one.phase) for one in left],
-                "events": [(e.id, e.uid, e.ended_at is not None, e.reason) for e in events],
-            }
-        )
-    )
+    told = {
+        "found": found,
+        "log": log_path.read_text().splitlines(),
+        "left": [(one.seq, one.event.uid, one.phase) for one in left],
+        "events": [(e.id, e.uid, e.ended_at is not None, e.reason) for e in events],
+    }
+    sys.stdout.write(json.dumps(told))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Events that can be trusted: whole, once, in order, whatever happens to the process or the disk."""
+"""Events that can be trusted: whole, once, in order, whatever happens to process or disk."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from listen_edge.runtime.service.records import schema, unwritten
-from listen_edge.runtime.service.records.database import RETRY_S
-from listen_edge.runtime.service.records.schema import MIGRATIONS, StoreError
+from listen_edge.runtime.service.records import database, unwritten
+from listen_edge.runtime.service.records.schema import StoreError
 from listen_edge.runtime.service.records.store import Store
-from listen_edge.runtime.service.records.types import StoredEvent
+from listen_edge.runtime.service.records.types import StoredEvent, Verdict
 from tests.stored import BEGAN, begin, end
 
 
@@ -86,6 +86,17 @@ def test_what_is_not_there_is_told(store: Store) -> None:
         store.go_on(7, duration_s=1.0, peak_presence=0.9)
 
 
+def test_what_sqlite_cannot_hold_is_in_no_event(store: Store) -> None:
+    event = begin(store, ask="caf\u00e9 \ud83d?")
+    assert event.ask == "caf\u00e9 ??" and store.events() == [event]
+    judged = store.judge(event.id, "right", "\udcff")
+    assert judged is not None and judged.note == "?" and store.problem is None
+    huge = 1 << 70
+    assert store.event(huge) is None and store.event(-huge) is None
+    assert store.events(before=huge, limit=huge) == [judged] and store.events(before=-huge) == []
+    assert store.events(source="\ud83d") == []
+
+
 def test_each_output_is_owed_every_phase_as_it_stood(store: Store) -> None:
     assert store.pending("mqtt") == []
     first = begin(store)
@@ -93,8 +104,7 @@ def test_each_output_is_owed_every_phase_as_it_stood(store: Store) -> None:
     assert store.pending("phone") == []  # new outputs begin at now
     second = begin(store, question="dog")
     ended = end(store, first)
-    assert store.end(first.id, **{"ended_at": BEGAN, "duration_s": 0.0, "peak_presence": 0.0,
-                                  "reason": "stopped"}) == ended  # fmt: skip
+    assert end(store, first, duration_s=99.0) == ended  # once
     store.judge(first.id, "right")
     right = replace(first, verdict="right")
     owed = [(one.seq, one.phase, one.event) for one in store.pending("mqtt")]
@@ -157,10 +167,7 @@ def test_a_killed_process_leaves_no_event_twice_open_or_lost(tmp_path: Path) -> 
     came = [tuple(words[1:]) for words in lines if words[0] == "delivered"]
     came += [(str(seq), uid, phase) for seq, uid, phase in told["left"]]
     twice = {one for one, n in Counter(came).items() if n > 1}
-    in_flight = {
-        tuple(words[1:]) for words, after in zip(lines, lines[1:], strict=False)
-        if after == ["killed"]
-    }  # fmt: skip
+    in_flight = {tuple(words[1:]) for words, after in pairwise(lines) if after == ["killed"]}
     assert twice <= in_flight and max(Counter(came).values()) == 1 + bool(twice)
     seqs = [int(seq) for seq, _, _ in came]
     assert seqs == sorted(seqs) and set(seqs) == set(range(1, seqs[-1] + 1))
@@ -214,8 +221,12 @@ def test_threads_write_and_read_at_once(store: Store) -> None:
 
 
 @pytest.mark.parametrize("trouble", [_full, _held], ids=["full disk", "held by another"])
-def test_events_go_on_in_memory_and_are_written_later(store: Store, trouble: Callable[[Path], contextmanager[None]], monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip # noqa: E501
-    monkeypatch.setattr("listen_edge.runtime.service.records.database.RETRY_S", 0.0)
+def test_events_go_on_in_memory_and_are_written_later(
+    store: Store,
+    trouble: Callable[[Path], AbstractContextManager[None]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(database, "RETRY_S", 0.0)
     store.pending("mqtt")
     written = begin(store)
     with trouble(store.path):
@@ -253,9 +264,65 @@ def test_memory_is_bounded_while_nothing_can_be_written(
         assert {one.event.id for one, _ in store._database.unwritten.outbox} == {
             event.id for event in kept
         }
-        store._database._retry_at = 0.0
-        store.go_on(goes_on.id, duration_s=2.0, peak_presence=0.97)
-        assert "21 of which are lost" in str(store.problem)
-    assert RETRY_S < 60
+        store.tidy()
+        assert "10 events wait in memory, 21 are lost" in str(store.problem)
     store.tidy()
     assert len(store.events()) == 10 and begin(store).id == 32
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Store, list[StoredEvent]]]:
+    """A store with events of every kind, some of them not written yet, and the same as a list."""
+    with Store(tmp_path_factory.mktemp("many") / "events.db", None) as store:
+        kinds = [
+            (source, question, verdict)
+            for verdict in ("right", None, "false_alarm")
+            for source in ("kitchen", "hall")
+            for question in ("siren", "dog", "glass")
+        ]
+        for k in range(40):
+            source, question, verdict = kinds[k * 7 % len(kinds)]
+            started_at = BEGAN + timedelta(minutes=k * 13 % 40)  # a clock that jumps
+            event = begin(store, source=source, question=question, started_at=started_at)
+            store.judge(event.id, verdict)  # type: ignore[arg-type]
+        begin(store, is_test=True)
+        with _held(store.path):
+            store.judge(3, "right")
+            end(store, begin(store))
+            events = [store.event(event_id) for event_id in range(42, 0, -1)]
+            yield store, [event for event in events if event is not None]
+
+
+@given(
+    source=st.sampled_from([None, "kitchen", "hall", "attic"]),
+    question=st.sampled_from([None, "siren", "dog"]),
+    verdict=st.sampled_from([None, "right", "false_alarm"]),
+    since=st.none() | st.integers(0, 40).map(lambda minutes: BEGAN + timedelta(minutes=minutes)),
+    with_tests=st.booleans(),
+    limit=st.integers(1, 50),
+)
+def test_pages_hold_every_event_once_in_order(
+    many: tuple[Store, list[StoredEvent]],
+    source: str | None,
+    question: str | None,
+    verdict: Verdict | None,
+    since: datetime | None,
+    with_tests: bool,
+    limit: int,
+) -> None:
+    store, events = many
+    asked = {"source": source, "question": question, "verdict": verdict, "since": since}
+    found, before = [], None
+    while page := store.events(before=before, limit=limit, with_tests=with_tests, **asked):  # type: ignore[arg-type]
+        assert len(page) <= limit
+        found += page
+        before = page[-1].id
+    assert found == [
+        event
+        for event in events
+        if source in (None, event.source)
+        and question in (None, event.question)
+        and verdict in (None, event.verdict)
+        and (since is None or event.started_at >= since)
+        and (with_tests or not event.is_test)
+    ]

@@ -170,8 +170,10 @@ def _advice_line(one: Advice) -> str:
 
 
 def _limits(one: Advice) -> str:
-    rough = f"; of {one.n_rough} the curve is gone, the peak stands for it" if one.n_rough else ""
-    return f"; {one.n_unmarked} more are not marked{rough}" if one.n_unmarked else rough
+    unmarked = f"; {one.n_unmarked} more are not marked" if one.n_unmarked else ""
+    if not one.n_left_out:
+        return unmarked
+    return f"{unmarked}; {one.n_left_out} marked do not count: their presence is not written (yet)"
 
 
 def _print_yaml(found: list[Advice]) -> None:

@@ -17,7 +17,7 @@ def clip_path(folder: Path | None, name: str | None) -> Path | None:
     path = folder / name
     try:
         return path if stat.S_ISREG(path.lstat().st_mode) else None
-    except OSError:  # not written yet, or gone
+    except (OSError, ValueError):  # not written yet, gone, or no name that a file can have
         return None
 
 

@@ -18,6 +18,7 @@ from listen_edge.runtime.service.records.schema import (
     connect,
     open_database,
     open_reader,
+    unusable,
 )
 from listen_edge.runtime.service.records.unwritten import Unwritten
 
@@ -49,16 +50,14 @@ class Database:
         self.last_id = self.last_seq = self._synced_seq = 0
         self._problem: StoreError | None = None
         self._n_lost, self._retry_at, self._told_at = 0, 0.0, -TELL_S
-        self._lock_file: int | None = None
         self._writer: sqlite3.Connection | None = None
-        if not is_reader:
-            self._lock_file = _locked(path)
+        self._reader: sqlite3.Connection | None = None
+        self._lock_file = None if is_reader else _locked(path)
         try:
             if not is_reader:
-                self._writer = open_database(path)
-                counters = dict(self._writer.execute("SELECT name, last FROM counters"))
+                self._writer, counters = open_database(path)
                 self.last_id, self.last_seq = counters["event"], counters["seq"]
-            self._reader: sqlite3.Connection | None = open_reader(path)
+            self._reader = open_reader(path)
         except BaseException:
             self._release()
             raise
@@ -120,8 +119,10 @@ class Database:
                 raise StoreError(f"{self.path}: the store is closed")
             try:
                 return self._reader.execute(sql, arguments).fetchall()
+            except (OverflowError, UnicodeEncodeError):
+                return []  # what the file cannot hold is in no row of it
             except sqlite3.Error as err:
-                raise StoreError(f"{self.path}: cannot be read ({one_line(err)})") from err
+                raise unusable(self.path, err) from err
 
     def sync(self, seq: int) -> None:
         """Make sure that what was written up to this delivery survives a power cut.
@@ -156,6 +157,9 @@ class Database:
             with self.writing:
                 self._failed(err)
             return otherwise
+        with self.writing:
+            if not self.unwritten:
+                self._problem = None
         return result
 
     def close(self) -> None:
@@ -174,15 +178,14 @@ class Database:
 
     def _failed(self, err: Exception) -> None:
         self._retry_at = time.monotonic() + RETRY_S
-        lost = f", {self._n_lost} of which are lost" if self._n_lost else ""
+        lost = f", {self._n_lost} are lost" if self._n_lost else ""
         self._problem = StoreError(
             f"{self.path}: cannot be written to ({one_line(err)}); {len(self.unwritten.events)} "
             f"events wait in memory{lost}; free some space there"
         )
 
     def _release(self) -> None:
-        reader = getattr(self, "_reader", None)
-        for connection in (reader, self._writer):
+        for connection in (self._reader, self._writer):
             if connection is not None:
                 connection.close()
         if self._lock_file is not None:

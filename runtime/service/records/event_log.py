@@ -11,6 +11,7 @@ from listen_edge.runtime.service.records.database import Database
 from listen_edge.runtime.service.records.types import StoredEvent
 from listen_edge.runtime.service.records.unwritten import COLUMNS, from_row, to_us
 
+MAX_ID = (1 << 63) - 1  # SQLite's
 Condition = tuple[str, str, Any]  # attribute, comparison, value
 _COMPARISONS = {"<": operator.lt, "=": operator.eq, ">=": operator.ge, "IS": operator.is_}
 
@@ -37,7 +38,7 @@ class EventLog:
         rows = self._database.read(
             f"SELECT {COLUMNS} FROM events WHERE {' AND '.join(tests) or '1'} "
             "ORDER BY id DESC LIMIT ?",
-            (*values, limit + len(waiting)),
+            (*values, min(limit + len(waiting), MAX_ID)),
         )
         found = {event.id: event for event in map(from_row, rows)} | waiting
         met = [event for event in found.values() if _meets(event, conditions)]

@@ -48,7 +48,7 @@ class History:
     def presence(
         self, source: str, question: str, since: datetime, until: datetime
     ) -> tuple[Times, Presence]:
-        first, last = to_us(since), to_us(until)
+        first, last = to_us(since) // 1000 * 1000, to_us(until)  # curves hold milliseconds
         with self._database.writing:
             recent = self._recent.of(source, question)
             waiting = [
@@ -64,7 +64,7 @@ class History:
         kept = unpack(dict.fromkeys([*(packed for (packed,) in rows), *waiting]))
         times, presence = (np.concatenate(pair) for pair in zip(kept, recent, strict=True))
         order = np.argsort(times, kind="stable")  # a clock may have been set back
-        order = order[(times[order] >= first // 1000 / 1000) & (times[order] <= last / 1e6)]
+        order = order[(times[order] >= first / 1e6) & (times[order] <= last / 1e6)]
         return times[order], presence[order]
 
     def keep(self) -> None:

@@ -16,6 +16,7 @@ from listen_edge.errors import ListenEdgeError, one_line
 APPLICATION_ID = 0x4C45_4456  # "LEDV": listen-edge events
 # How long a thread waits for another process that writes. Not long: the listening thread may be it.
 BUSY_S = 0.25
+LOG_BYTES = 4 << 20  # of the write-ahead log, once it is moved into the database
 
 # MIGRATIONS[n] turns schema n into n + 1; an empty file is schema 0. Never change one that shipped.
 MIGRATIONS: tuple[str, ...] = (
@@ -81,8 +82,10 @@ class StoreError(ListenEdgeError):
     """The store of events cannot be opened or read, or what is asked for is not in it."""
 
 
-def open_database(path: Path) -> sqlite3.Connection:
-    """Return a connection that writes, to a database of today's schema, made if there is none.
+def open_database(path: Path) -> tuple[sqlite3.Connection, dict[str, int]]:
+    """Return a connection that writes to a database of today's schema, made if there is none.
+
+    With it come the highest numbers that were ever given, by counter: "event", "seq".
 
     Its files are its owner's alone (0600). Commits survive a killed process; whoever must be sure
     that they survive a power cut syncs the log himself, see Store.pending.
@@ -101,13 +104,14 @@ def open_database(path: Path) -> sqlite3.Connection:
             _migrate(connection, path)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
             connection.execute("PRAGMA foreign_keys = ON")
+            return connection, dict(connection.execute("SELECT name, last FROM counters"))
         except BaseException:
             connection.close()
             raise
     except (OSError, sqlite3.Error) as err:
-        raise _unusable(path, err) from err
-    return connection
+        raise unusable(path, err) from err
 
 
 def open_reader(path: Path) -> sqlite3.Connection:
@@ -130,7 +134,7 @@ def open_reader(path: Path) -> sqlite3.Connection:
             connection.close()
             raise
     except (OSError, sqlite3.Error) as err:
-        raise _unusable(path, err) from err
+        raise unusable(path, err) from err
     return connection
 
 
@@ -187,7 +191,8 @@ def _back_up(connection: sqlite3.Connection, copy: Path) -> None:
         connection.backup(target)
 
 
-def _unusable(path: Path, err: Exception) -> StoreError:
+def unusable(path: Path, err: Exception) -> StoreError:
+    """Return what SQLite or the system says of a file as one line with its remedy."""
     damaged = "malformed" in str(err) or "not a database" in str(err)
     remedy = "move it away, and its -wal and -shm" if damaged else "give a file that we may write"
     return StoreError(f"{path}: not usable as store of events ({one_line(err)}); {remedy}")

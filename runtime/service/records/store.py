@@ -19,7 +19,7 @@ from pathlib import Path
 from listen_edge.lines.event import Phase
 from listen_edge.runtime.service.records import clip_files
 from listen_edge.runtime.service.records.database import Database
-from listen_edge.runtime.service.records.event_log import Condition, EventLog
+from listen_edge.runtime.service.records.event_log import MAX_ID, Condition, EventLog
 from listen_edge.runtime.service.records.history import History, Presence, Times
 from listen_edge.runtime.service.records.outbox import Outbox
 from listen_edge.runtime.service.records.retention import (
@@ -29,9 +29,9 @@ from listen_edge.runtime.service.records.retention import (
 )
 from listen_edge.runtime.service.records.schema import StoreError
 from listen_edge.runtime.service.records.types import Delivery, StoredEvent, Verdict
+from listen_edge.runtime.service.records.unwritten import storable
 
 INTERRUPTED = "interrupted"  # reason of events that a killed process left open
-_ALL = 1 << 31
 
 
 def _now() -> datetime:
@@ -165,7 +165,7 @@ class Store:
         They end where they were last known to go on.
         """
         with self._database.writing:
-            found = self._events.newest([("ended_at", "IS", None)], limit=_ALL)
+            found = self._events.newest([("ended_at", "IS", None)], limit=MAX_ID)
             return [
                 self._end(
                     event,
@@ -203,7 +203,7 @@ class Store:
             with_tests: also those that were made to try the outputs.
         """
         wanted: list[Condition] = [
-            ("id", "<", before),
+            ("id", "<", None if before is None else min(before, MAX_ID)),
             ("source", "=", source),
             ("question", "=", question),
             ("verdict", "=", verdict),
@@ -302,6 +302,7 @@ class Store:
     def _put(self, event: StoredEvent, phase: Phase | None = None) -> StoredEvent:
         """Keep an event as it is now and owe this phase, in one transaction; `writing` is held."""
         assert not self._database.is_reader, "opened to look"
+        event = storable(event)
         self._database.unwritten.events[event.id] = event
         if phase is not None:
             self._outbox.owe(event, phase)

@@ -122,6 +122,17 @@ def from_row(row: Iterable[Any]) -> StoredEvent:
     return StoredEvent(*values)
 
 
+def storable(event: StoredEvent) -> StoredEvent:
+    """Return an event whose texts SQLite can hold: half a UTF-16 pair, as JSON may bring, is ?."""
+    texts = {name: getattr(event, name) for name in _NAMES}
+    broken = {
+        name: text.encode(errors="replace").decode()
+        for name, text in texts.items()
+        if isinstance(text, str) and not text.isascii()
+    }
+    return replace(event, **broken) if broken else event
+
+
 def to_us(time: datetime) -> int:
     """Return microseconds of Unix time."""
     return (time - EPOCH) // timedelta(microseconds=1)

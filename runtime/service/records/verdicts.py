@@ -35,8 +35,8 @@ class Advice:
         n_right, n_false: events that were marked so, of this bundle.
         n_right_kept, n_false_left: of them, those that would still begin: then, or now.
         n_unmarked: events without a verdict.
-        n_rough: of those marked, how many have no presence curve any more: their peak stands for
-            their reach, which is lower.
+        n_left_out: events with a verdict whose presence is not (or no longer) written: they do
+            not count.
         why: in one sentence.
     """
 
@@ -49,7 +49,7 @@ class Advice:
     n_right_kept: int
     n_false_left: int
     n_unmarked: int
-    n_rough: int
+    n_left_out: int
     why: str
 
     @property
@@ -109,12 +109,14 @@ def _advice(store: Store, events: list[StoredEvent], confirm: tuple[int, int]) -
     newest = events[0]
     now = Thresholds(newest.on, newest.off)
     reaches: dict[str, list[float]] = {"right": [], "false_alarm": []}
-    n_rough = 0
+    n_left_out = 0
     for event in events:
         if event.verdict is not None:
-            height, is_rough = _reach(store, event, confirm)
-            reaches[event.verdict].append(height)
-            n_rough += is_rough
+            height = _reach(store, event, confirm)
+            if math.isnan(height):
+                n_left_out += 1
+            else:
+                reaches[event.verdict].append(height)
     right, false = reaches["right"], reaches["false_alarm"]
     then, why = _borne(now, right, false)
     on = (then or now).on
@@ -128,21 +130,19 @@ def _advice(store: Store, events: list[StoredEvent], confirm: tuple[int, int]) -
         n_right_kept=_n_from(right, on),
         n_false_left=_n_from(false, on),
         n_unmarked=sum(event.verdict is None for event in events),
-        n_rough=n_rough,
+        n_left_out=n_left_out,
         why=why,
     )
 
 
-def _reach(store: Store, event: StoredEvent, confirm: tuple[int, int]) -> tuple[float, bool]:
-    """Return an event's reach, and whether its peak has to stand for it."""
+def _reach(store: Store, event: StoredEvent, confirm: tuple[int, int]) -> float:
+    """Return an event's reach, NaN where its presence is not written."""
     ended_at = event.ended_at or event.started_at + timedelta(seconds=event.duration_s)
     _, presence = store.presence(
         event.source, event.question, event.started_at - _AROUND, ended_at + _AROUND
     )
     height = reach(presence, confirm)
-    if math.isnan(height):
-        return event.peak_presence, True
-    return min(max(height, event.on), event.peak_presence), False  # it did begin
+    return height if math.isnan(height) else max(height, event.on)  # it did begin
 
 
 def _borne(
@@ -165,7 +165,7 @@ def _borne(
         )
     on = _between(max(below), min(lowest, _HIGHEST))
     if on <= now.on:
-        return None, f"on {now.on:g} already leaves out what a threshold can"
+        return None, f"on {now.on:g} is already above what the verdicts ask for ({on:.4f})"
     off = round(_sigmoid(_logit(on) - (_logit(now.on) - _logit(now.off))), 4)
     then = Thresholds(on, min(on, max(off, now.off)))
     return then, "lies between what is right and the false alarms below"
