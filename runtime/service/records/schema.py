@@ -193,6 +193,11 @@ def _back_up(connection: sqlite3.Connection, copy: Path) -> None:
 
 def unusable(path: Path, err: Exception) -> StoreError:
     """Return what SQLite or the system says of a file as one line with its remedy."""
-    damaged = "malformed" in str(err) or "not a database" in str(err)
-    remedy = "move it away, and its -wal and -shm" if damaged else "give a file that we may write"
+    said = str(err)
+    if "malformed" in said or "not a database" in said:
+        remedy = "move it away, and its -wal and -shm"
+    elif "full" in said or "I/O" in said:
+        remedy = "free some space there"
+    else:
+        remedy = "give a file that we may write"
     return StoreError(f"{path}: not usable as store of events ({one_line(err)}); {remedy}")
