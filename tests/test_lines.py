@@ -19,6 +19,7 @@ from listen_edge.lines.error import ErrorLine
 from listen_edge.lines.event import Event
 from listen_edge.lines.health import Health
 from listen_edge.lines.heard import HeardLine
+from listen_edge.lines.stored_event import StoredEventLine
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
 ANSWER = Answer(
@@ -50,6 +51,25 @@ EVENT = Event(
     clip="clips/siren.flac",
     source="microphone",
     bundle="tiny@sha256:ab12cd34",
+)
+STORED_EVENT = StoredEventLine(
+    phase="end",
+    uid="5f3b1c",
+    source="kitchen",
+    question="siren",
+    ask="siren?",
+    concept="siren",
+    started_at="2025-12-31T23:59:52.000Z",
+    ended_at="2026-01-01T00:00:00.000Z",
+    duration_s=8.00049,
+    peak_presence=0.99471,
+    level_dbfs=-23.11,
+    on=0.95,
+    off=0.6,
+    reason="not_heard",
+    clip="5f3b1c.flac",
+    bundle="tiny@sha256:ab12cd34",
+    is_test=False,
 )
 HEALTH = Health(
     source="microphone",
@@ -84,6 +104,11 @@ CONTRACT = {
     EVENT: '"phase": "end", "question": "siren?", "concept": "siren", "start_s": 11.0, '
     '"duration_s": 8.0, "peak_presence": 0.9947, "notice": null, "reason": "not_heard", '
     '"clip": "clips/siren.flac", "source": "microphone", "bundle": "tiny@sha256:ab12cd34"}',
+    STORED_EVENT: '"phase": "end", "uid": "5f3b1c", "source": "kitchen", "question": "siren", '
+    '"ask": "siren?", "concept": "siren", "started_at": "2025-12-31T23:59:52.000Z", '
+    '"ended_at": "2026-01-01T00:00:00.000Z", "duration_s": 8.0, "peak_presence": 0.9947, '
+    '"level_dbfs": -23.1, "on": 0.95, "off": 0.6, "reason": "not_heard", "clip": "5f3b1c.flac", '
+    '"bundle": "tiny@sha256:ab12cd34", "is_test": false}',
     HEALTH: '"source": "microphone", "state": "recovering", "message": "unplugged", '
     '"n_windows": 120, "n_dropped": 3, "n_gated": 0, "n_overflows": 1, "n_restarts": 2, '
     '"lag_s": 0.182, "level_dbfs": -43.2}',

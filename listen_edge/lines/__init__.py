@@ -1,7 +1,7 @@
 """The lines on stdout: one JSON object each, versioned. A contract, tested as one.
 
-`answer`, `event`, `health`, `heard` and `error` hold a class each, whose fields are the keys of its
-line. Keys and types do not change within a version.
+`answer`, `event`, `stored_event`, `health`, `heard` and `error` hold a class each, whose fields are
+the keys of its line. Keys and types do not change within a version.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from listen_edge.json_fields import malformed_fields, parse_json
 
 SCHEMA_VERSION = 1
 
-LineType = Literal["answer", "event", "health", "heard", "error"]
+LineType = Literal["answer", "event", "stored_event", "health", "heard", "error"]
 _Line = TypeVar("_Line", bound="JsonLine")
 
 

@@ -15,19 +15,22 @@ from listen_edge.runtime.service.records.types import (
 
 
 class OutputError(ListenEdgeError):
-    """An output could not deliver.
+    """An output could not deliver. The message names no output (its runner does) and no secret.
 
     Attributes:
         is_lasting: trying again is no use: the peer has refused this very message.
+        retry_after_s: how long the peer asks to be left alone; None: it says nothing.
     """
 
-    def __init__(self, message: str, *, is_lasting: bool = False) -> None:
+    def __init__(
+        self, message: str, *, is_lasting: bool = False, retry_after_s: float | None = None
+    ) -> None:
         super().__init__(message)
-        self.is_lasting = is_lasting
+        self.is_lasting, self.retry_after_s = is_lasting, retry_after_s
 
 
 class Output(Protocol):
-    """Where deliveries and states go.
+    """Where deliveries and states go. All but `stop` are called by one thread at a time.
 
     Attributes:
         name: unique among outputs, such as "mqtt" or "webhook:phone".
@@ -54,4 +57,4 @@ class Output(Protocol):
         """Take the newest state, at most once a second; may skip it, never waits for a peer."""
 
     def stop(self) -> None:
-        """End within 3 s."""
+        """End within 3 s; a `deliver` that goes on in another thread ends with an OutputError."""
