@@ -43,7 +43,7 @@ class Service:
         config: what is in force, see reload.
 
     Raises:
-        ListenEdgeError: a bundle that cannot be loaded, a source, question or folder that cannot be.
+        ListenEdgeError: a bundle, source, question or folder that cannot be.
     """
 
     store: Store

@@ -12,9 +12,8 @@ class BusyError(ListenEdgeError):
         retry_after_s: when it is worth to try again.
     """
 
-    def __init__(self, n_waiting: int, retry_after_s: float) -> None:
+    def __init__(self, retry_after_s: float) -> None:
         super().__init__(
-            f"{n_waiting} recordings wait to be answered, and no more are taken; "
-            f"try again in {retry_after_s:.0f} s"
+            f"too many recordings wait to be answered; try again in {retry_after_s:.0f} s"
         )
         self.retry_after_s = retry_after_s

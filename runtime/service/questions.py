@@ -1,0 +1,13 @@
+"""What is listened for, where, and when an event of it may begin."""
+
+from __future__ import annotations
+
+from listen_edge.errors import ListenEdgeError
+
+
+class UnknownIdError(ListenEdgeError):
+    """No source, question or output has this id."""
+
+    def __init__(self, kind: str, unknown: str, known: list[str]) -> None:
+        there = ", ".join(known) or "none"
+        super().__init__(f"{kind} {unknown!r}: there is none; there are: {there}")
