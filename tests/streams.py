@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,7 +12,11 @@ import numpy as np
 from listen_edge.errors import AudioError
 from listen_edge.lines.answer import Answer, Reason
 from listen_edge.lines.heard import HeardLine
+from listen_edge.question import parse_concept
+from listen_edge.runtime.engine import Engine
 from listen_edge.runtime.hear_config import HearConfig
+from listen_edge.runtime.listening.listen_config import ListenConfig
+from listen_edge.runtime.listening.listener import Listener
 from listen_edge.runtime.score import judge
 from listen_edge.runtime.sources import Block, EndOfStream, Source
 from listen_edge.runtime.thresholds import Thresholds
@@ -129,7 +134,7 @@ class LevelEngine:
     ) -> Answer:
         return Answer(
             question=question,
-            concept=question.strip("?"),
+            concept=parse_concept(question),
             state=state,  # type: ignore[arg-type]
             reason=reason,
             presence=presence,
@@ -144,6 +149,16 @@ class LevelEngine:
             source=source,
             bundle=self.bundle.id,
         )
+
+
+def muted_answers(questions: Sequence[str], engine: Engine) -> list[Answer]:
+    """Return what is said of a source that is muted before it is opened."""
+    source = ScriptedSource([], is_live=True)
+    listener = Listener(engine, source, questions, ListenConfig(checks_pace=False))
+    listener.mute()
+    with closing(iter(listener)) as lines:
+        answers = (line for line in lines if isinstance(line, Answer))
+        return [next(answers) for _ in questions]
 
 
 def read_all(source: Source, timeout_s: float = 20.0) -> list[Block]:

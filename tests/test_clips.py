@@ -14,7 +14,8 @@ from listen_edge.errors import ListenEdgeError
 from listen_edge.lines.event import Event
 from listen_edge.lines.health import Health
 from listen_edge.runtime.listening.clips import MAX_CLIP_S, ClipRecorder
-from listen_edge.runtime.listening.listener import ListenConfig, Listener
+from listen_edge.runtime.listening.listen_config import ListenConfig
+from listen_edge.runtime.listening.listener import Listener
 from tests.streams import RATE, LevelEngine, ScriptedSource, tone
 from tests.test_listener import TRIGGER
 
