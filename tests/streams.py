@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from contextlib import closing
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 
@@ -105,6 +106,16 @@ class LevelEngine:
         window_s, bundle = (start_s, start_s + len(window) / RATE), self.bundle.id
         sounds = (("level", presence),)
         return answers, HeardLine(source, window_s, sounds, doubt, -20.0, 0.0, 0.0, bundle)
+
+    def windows(
+        self, samples: np.ndarray, sample_rate: int
+    ) -> list[tuple[np.ndarray, float, Reason | None]]:
+        return [(samples[k : k + RATE], k / RATE, None) for k in range(0, len(samples), RATE // 2)]
+
+    def answer_window(
+        self, window: np.ndarray, questions: Sequence[str], **options: Any
+    ) -> list[Answer]:
+        return self.listen_window(window, questions, **options)[0]
 
     def unheard(
         self,

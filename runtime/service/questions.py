@@ -7,7 +7,3 @@ from listen_edge.errors import ListenEdgeError
 
 class UnknownIdError(ListenEdgeError):
     """No source, question or output has this id."""
-
-    def __init__(self, kind: str, unknown: str, known: list[str]) -> None:
-        there = ", ".join(known) or "none"
-        super().__init__(f"{kind} {unknown!r}: there is none; there are: {there}")
