@@ -56,6 +56,14 @@ def test_a_clip_has_an_end_though_the_event_has_none(tmp_path: Path) -> None:
     assert soundfile.info(path).duration == pytest.approx(MAX_CLIP_S, abs=1.0)
 
 
+def test_two_sources_that_hear_one_sound_at_one_moment_have_a_clip_each(tmp_path: Path) -> None:
+    sources = [ClipRecorder(tmp_path) for _ in range(40)]
+    names = [clips.begin("siren", ago_s=0.0) for clips in sources]
+    for clips in sources:
+        clips.close()
+    assert sorted(map(str, tmp_path.iterdir())) == sorted(set(names)) and len(set(names)) == 40
+
+
 def test_history_is_bounded(tmp_path: Path) -> None:
     clips = ClipRecorder(tmp_path, before_s=5.0, history_s=10.0)
     for second in range(100):

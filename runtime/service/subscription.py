@@ -82,3 +82,38 @@ class Subscription:
         self, kind: type[BaseException] | None, err: BaseException | None, tb: TracebackType | None
     ) -> None:
         self.close()
+
+
+class Subscriptions:
+    """All who look on."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._all: tuple[Subscription, ...] = ()
+        self._is_closed = False
+
+    def add(self, kinds: tuple[type[Line], ...]) -> Subscription:
+        """Return a new one; after close, one that is closed."""
+        subscription = Subscription(kinds, on_close=self._remove)
+        with self._lock:
+            is_closed = self._is_closed
+            self._all += (subscription,)
+        if is_closed:
+            subscription.close()
+        return subscription
+
+    def tell(self, line: Line) -> None:
+        """Offer a line to all; never waits for one."""
+        for subscription in self._all:
+            subscription.offer(line)
+
+    def close(self) -> None:
+        """Close all."""
+        with self._lock:
+            self._is_closed = True
+        for subscription in self._all:
+            subscription.close()
+
+    def _remove(self, subscription: Subscription) -> None:
+        with self._lock:
+            self._all = tuple(one for one in self._all if one is not subscription)
