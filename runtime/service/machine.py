@@ -106,8 +106,8 @@ class Machine:
         if new.events.path != old.events.path:
             logger.warning("events.path: changes at the next start")
 
-    def stop(self, timeout_s: float) -> None:
-        """End all, events and outputs last; a thread that hangs is left behind."""
+    def stop(self, timeout_s: float) -> bool:
+        """End all, events and outputs last; return whether no thread was left behind."""
         until_s = time.monotonic() + timeout_s
         with self._closing.pop_all() as closing:
             for clockwork in self._clockworks:
@@ -121,6 +121,7 @@ class Machine:
             if not have_ended:  # a thread may still be in the engine
                 closing.pop_all()
                 self.store.close()
+        return have_ended
 
     def report(self) -> None:
         """Say in the log what is due: what the first minutes held, and trouble of the store."""

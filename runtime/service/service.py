@@ -83,11 +83,15 @@ class Service:
             rule = self._in_force
             self._machine.start(rule.config, rule.questions, rule.until)
 
-    def stop(self, timeout_s: float = 5.0) -> None:
-        """End events, close sources and outputs, in at most timeout_s. May be called twice."""
+    def stop(self, timeout_s: float = 5.0) -> bool:
+        """End events, close sources and outputs, in at most timeout_s. May be called twice.
+
+        Returns:
+            Whether no source or engine hangs.
+        """
         with self._changing:
             self._is_stopped = True
-        self._machine.stop(timeout_s)
+        return self._machine.stop(timeout_s)
 
     def __enter__(self) -> Service:
         try:
