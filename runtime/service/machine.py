@@ -81,6 +81,7 @@ class Machine:
         self._first_s = 60.0 * config.first_minutes
         self._reports_s = sorted({60.0 * m for m in (*_REPORTS_MIN, config.first_minutes)})
         self._started_s = time.monotonic()
+        self._have_ended: bool | None = None
 
     def start(self, config: WatchConfig, questions: Questions, muted: Collection[str]) -> None:
         """Listen; errors as for Service.start."""
@@ -108,11 +109,14 @@ class Machine:
 
     def stop(self, timeout_s: float) -> bool:
         """End all, events and outputs last; return whether no thread was left behind."""
+        if self._have_ended is not None:
+            return self._have_ended
         until_s = time.monotonic() + timeout_s
         with self._closing.pop_all() as closing:
             for clockwork in self._clockworks:
                 clockwork.stop(0.3)
-            have_ended = self.stations.stop(until_s - time.monotonic() - _OUTLETS_S)
+            stations_s = until_s - time.monotonic() - _OUTLETS_S
+            self._have_ended = have_ended = self.stations.stop(stations_s)
             if not have_ended:
                 logger.warning("a source did not come to its end in time")
                 self.store.close_open("stopped")
