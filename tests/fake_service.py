@@ -259,7 +259,7 @@ class FakeService(Service):
     ) -> list[tuple[str, str | None]]:
         names = [one["name"] for one in self.outputs()]
         if output is not None and output not in names:
-            raise UnknownIdError(f'there is no output "{output}"; there are {", ".join(names)}')
+            raise UnknownIdError("output", output, names)
         self.fired.append((output, question, source))
         errors = {"webhook:phone": "webhook phone: connection refused; is the receiver running?"}
         return [(name, errors.get(name)) for name in names if output in (None, name)]
@@ -295,7 +295,7 @@ class FakeService(Service):
 
     def _known(self, table: dict[str, Any], key: str) -> Any:
         if key not in table:
-            raise UnknownIdError(f'there is no "{key}"; there are {", ".join(table)}')
+            raise UnknownIdError("id", key, list(table))
         return table[key]
 
 

@@ -6,12 +6,14 @@ import threading
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI
 
 from listen_edge import __version__
 from listen_edge.runtime.service.config.models import WebConfig
 from listen_edge.runtime.service.service import Service
+from listen_edge.runtime.service.web import chat_shapes
 from listen_edge.runtime.service.web.auth import Failures, Guard
 from listen_edge.runtime.service.web.bounds import BoundedBodies, Limits, SafeHeaders
 from listen_edge.runtime.service.web.metrics import Metrics
@@ -32,7 +34,7 @@ from listen_edge.runtime.service.web.routes import (
 from listen_edge.runtime.service.web.uploads import Gate
 
 _FAMILIES = (alive, ask, chat, questions, sources, events, history, stream, outputs, pages)
-_PROBLEMS = {
+_PROBLEMS: dict[int | str, dict[str, Any]] = {
     "4XX": {"model": Problem, "description": "refused, and why"},
     422: {"model": Problem, "description": "not as this document says, and where"},
 }
@@ -53,14 +55,14 @@ def create_app(service: Service, settings: WebConfig, limits: Limits | None = No
     limits = limits or Limits(
         upload_bytes=round(1e6 * settings.upload_mb), audio_s=60 * settings.upload_minutes
     )
-    app = FastAPI(
+    app = _App(
         title="listen-edge",
         version=__version__,
         description=_DESCRIPTION,
         docs_url=None,
         redoc_url=None,
         lifespan=_lifespan,
-        responses=dict(_PROBLEMS),
+        responses=_PROBLEMS,
     )
     app.state.service, app.state.limits = service, limits
     app.state.gate, app.state.pictures = Gate(limits), Pictures()
@@ -74,6 +76,15 @@ def create_app(service: Service, settings: WebConfig, limits: Limits | None = No
     app.add_middleware(Guard, token=token, hosts=settings.hosts, failures=Failures())
     app.add_middleware(SafeHeaders)  # outermost: on refusals too
     return app
+
+
+class _App(FastAPI):
+    """Describes in its document what a route reads by itself, too."""
+
+    def openapi(self) -> dict[str, Any]:
+        document = super().openapi()
+        document["components"]["schemas"].update(chat_shapes.schemas())
+        return document
 
 
 @asynccontextmanager

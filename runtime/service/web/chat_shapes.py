@@ -142,6 +142,12 @@ class ChatCompletion(BaseModel):
     listen_edge: AnswerLine
 
 
+def schemas() -> dict[str, Any]:
+    """Return the schemas of a request, for the OpenAPI document's components."""
+    schema = ChatRequest.model_json_schema(ref_template="#/components/schemas/{model}")
+    return {**schema.pop("$defs"), ChatRequest.__name__: schema}
+
+
 def asked(chat: ChatRequest) -> tuple[str, bytes]:
     """Return the question of a request, and its recording.
 

@@ -26,7 +26,7 @@ class Metrics:
 
     def __init__(self, service: Service) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(_Collector(service))  # type: ignore[arg-type]
+        self._registry.register(_Collector(service))
 
     def text(self) -> bytes:
         """Return them in Prometheus' text format."""

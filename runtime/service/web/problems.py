@@ -30,6 +30,11 @@ _CODES = {
     429: "rate_limit_exceeded",
 }
 
+_SAID = {  # in place of the framework's words
+    404: "there is no such address; /docs names those that there are",
+    405: "this address does not take this method; /docs names those that it takes",
+}
+
 
 class RefusedError(ListenEdgeError):
     """A request that is refused.
@@ -106,11 +111,13 @@ def add_handlers(app: FastAPI) -> None:
     def _malformed(_request: Request, err: RequestValidationError) -> JSONResponse:
         return problem(422, malformed(err.errors()))
 
+    @app.exception_handler(400)  # these three come as the framework's own class
     @app.exception_handler(404)
     @app.exception_handler(405)
     @app.exception_handler(HTTPException)
     def _http(_request: Request, err: HTTPException) -> JSONResponse:
-        return problem(err.status_code, one_line(str(err.detail)), err.headers)
+        said = _SAID.get(err.status_code) or one_line(str(err.detail))
+        return problem(err.status_code, said, err.headers)
 
     @app.exception_handler(Exception)
     def _unforeseen(_request: Request, _err: Exception) -> JSONResponse:

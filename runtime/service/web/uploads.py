@@ -25,14 +25,13 @@ from listen_edge.errors import AudioError
 from listen_edge.lines.answer import Answer
 from listen_edge.log_mel import SAMPLE_RATE
 from listen_edge.runtime.service.service import Service
-from listen_edge.runtime.service.sharing import BusyError
 from listen_edge.runtime.service.web.bounds import Limits
 from listen_edge.runtime.service.web.problems import RefusedError
 
 LARGE_BYTES = 4_000_000
 _LARGE_S = 60.0
 _WAIT_S = 30.0  # for the engine, beyond the recording's own length
-_RETRY_S = 2.0
+_RETRY_S = 2
 _BLOCK_FRAMES = 1 << 16
 
 
@@ -61,9 +60,9 @@ class Gate:
 
     @contextmanager
     def admit(self) -> Iterator[Upload]:
-        """Hold a place for one upload; BusyError if there is none."""
+        """Hold a place for one upload; RefusedError if there is none."""
         if not self._all.acquire(blocking=False):
-            raise BusyError(self._n_uploads, _RETRY_S)
+            raise _busy(self._n_uploads)
         upload = Upload(self._large, self._n_large)
         try:
             yield upload
@@ -79,15 +78,24 @@ class Upload:
         self._semaphore, self._n_large, self._is_large = large, n_large, False
 
     def grow(self) -> None:
-        """Hold one of the places for large ones too; BusyError if there is none."""
+        """Hold one of the places for large ones too; RefusedError if there is none."""
         if not self._is_large and not self._semaphore.acquire(blocking=False):
-            raise BusyError(self._n_large, _RETRY_S)
+            raise _busy(self._n_large)
         self._is_large = True
 
     def end(self) -> None:
         if self._is_large:
             self._semaphore.release()
             self._is_large = False
+
+
+def _busy(n_held: int) -> RefusedError:
+    return RefusedError(
+        429,
+        f"{n_held} recordings of this size are being answered, and no more are taken; try again in "
+        f"{_RETRY_S} s",
+        {"Retry-After": str(_RETRY_S)},
+    )
 
 
 async def receive(stream: AsyncIterator[bytes], limits: Limits) -> IO[bytes]:

@@ -90,7 +90,7 @@ async def _ask_form(
         if part is None or isinstance(part, str):
             raise RefusedError(422, "the form holds no recording; send one as its part `file`")
         check_size(part.size or 0, limits)
-        part.file.rollover()  # to the disk, where decoders read it
+        part.file.rollover()  # type: ignore[attr-defined]  # to the disk, where decoders read it
         part.file.flush()
         name = one_line(part.filename or "upload", 100)
         return await _answers(service, part.file, asked, name, upload, limits)

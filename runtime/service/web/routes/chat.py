@@ -43,7 +43,7 @@ _NEVER = -9999.0  # OpenAI's logarithm of a probability of 0
 _BODY = {
     "requestBody": {
         "required": True,
-        "content": {"application/json": {"schema": ChatRequest.model_json_schema()}},
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ChatRequest"}}},
     }
 }
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse
 from pydantic import Field
 
 from listen_edge.errors import AudioError
-from listen_edge.runtime.service.questions import UnknownIdError
 from listen_edge.runtime.service.records.types import StoredEvent, Verdict
 from listen_edge.runtime.service.service import Service
 from listen_edge.runtime.service.web.parts import (
@@ -23,17 +22,18 @@ from listen_edge.runtime.service.web.parts import (
     aware,
 )
 from listen_edge.runtime.service.web.picture import Pictures
+from listen_edge.runtime.service.web.problems import RefusedError
 
 router = APIRouter(prefix="/v1/events", tags=["events"])
 
 _MAX_NOTE = 1000  # characters
 _BINARY = {"type": "string", "format": "binary"}
-_CLIP = {
+_CLIP: dict[int | str, dict[str, Any]] = {
     200: {"content": {"audio/flac": {"schema": _BINARY}}},
     206: {"description": "a part of it", "content": {"audio/flac": {"schema": _BINARY}}},
     416: {"description": "a part that is not there", "content": {"text/plain": {}}},
 }
-_PICTURE = {200: {"content": {"image/png": {"schema": _BINARY}}}}
+_PICTURE: dict[int | str, dict[str, Any]] = {200: {"content": {"image/png": {"schema": _BINARY}}}}
 
 
 class Judgement(Body):
@@ -110,7 +110,7 @@ def spectrogram(request: Request, service: ServiceHere, event: EventId) -> Respo
 
 def _there(event: StoredEvent | None, wanted: int) -> StoredEvent:
     if event is None:
-        raise UnknownIdError(f"there is no event {wanted}; it may be older than what is kept")
+        raise RefusedError(404, f"there is no event {wanted}; it may be older than what is kept")
     return event
 
 
@@ -118,7 +118,8 @@ def _clip(service: Service, wanted: int) -> Path:
     """Return where an event's sound is; a name is never looked up but in the store."""
     path = service.store.clip_path(_there(service.store.event(wanted), wanted))
     if path is None:
-        raise UnknownIdError(
-            f"event {wanted} has no sound: none is kept, it is removed, or the event still goes on"
+        raise RefusedError(
+            404,
+            f"event {wanted} has no sound: none is kept, it is removed, or the event still goes on",
         )
     return path

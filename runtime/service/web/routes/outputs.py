@@ -7,9 +7,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path
 from pydantic import BaseModel, Field
 
-from listen_edge.runtime.service.questions import UnknownIdError
 from listen_edge.runtime.service.service import Service
 from listen_edge.runtime.service.web.parts import ID, Body, ServiceHere
+from listen_edge.runtime.service.web.problems import RefusedError
 
 router = APIRouter(prefix="/v1/outputs", tags=["outputs"])
 
@@ -50,9 +50,9 @@ def _about(service: Service, trial: Trial) -> tuple[str, str]:
     """Return the ids of the question and source that a trial is about."""
     asked = [q for q in service.questions() if trial.question in (None, q.id)]
     if not asked:
-        raise UnknownIdError(f'there is no question "{trial.question}" to try an output with')
+        raise RefusedError(404, f'there is no question "{trial.question}" to try an output with')
     at = [s.id for s in service.sources() if trial.source in (None, s.id)]
     there = [source for source in at if source in asked[0].sources] or at
     if not there:
-        raise UnknownIdError(f'there is no source "{trial.source}" to try an output with')
+        raise RefusedError(404, f'there is no source "{trial.source}" to try an output with')
     return asked[0].id, there[0]

@@ -6,10 +6,10 @@ from datetime import datetime
 
 from fastapi import APIRouter
 
-from listen_edge.runtime.service.questions import UnknownIdError
 from listen_edge.runtime.service.records.types import Sounding, SourceStatus
 from listen_edge.runtime.service.service import Service
 from listen_edge.runtime.service.web.parts import Body, IdInPath, ServiceHere, aware
+from listen_edge.runtime.service.web.problems import RefusedError
 
 router = APIRouter(prefix="/v1", tags=["sources"])
 
@@ -51,4 +51,4 @@ def _status(service: Service, source: str) -> SourceStatus:
     for status in service.sources():
         if status.id == source:
             return status
-    raise UnknownIdError(f'there is no source "{source}" any more; it was taken out meanwhile')
+    raise RefusedError(404, f'there is no source "{source}" any more')
