@@ -28,6 +28,7 @@ _OPEN_BELOW = "/page/"
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _BODIES = ("application/json", "multipart/form-data", "application/octet-stream")
 _MEDIA = ("audio/", "video/")
+_HEAD_BYTES = 16 << 10
 _N_FAILURES, _REFILL_S = 10, 6.0  # ten wrong tokens at once, then one in six seconds
 _N_ADDRESSES = 1024
 _LOOPBACK_NAMES = ("localhost", "localhost.localdomain")
@@ -95,6 +96,8 @@ class Guard:
         headers = {
             name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
         }
+        if sum(map(len, (*headers, *headers.values()))) > _HEAD_BYTES:
+            raise RefusedError(431, f"headers of more than {_HEAD_BYTES} bytes; send less")
         path: str = scope["path"]
         if self._digest is None or self._hosts:
             self._check_host(headers)
@@ -156,7 +159,7 @@ def _check_site(headers: Mapping[str, str]) -> None:
     origin, host = headers.get("origin"), headers.get("host", "")
     is_foreign = headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
     if origin is not None:
-        is_foreign |= urlsplit(origin).netloc.lower() != host.lower()
+        is_foreign |= origin.lower().partition("://")[2] != host.lower()
     if is_foreign:
         raise RefusedError(
             403, "a page of another site asks for a change; open the service's own page"
