@@ -1,0 +1,107 @@
+"""The interface on a socket, in a thread of the service."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+
+from fastapi import FastAPI
+from uvicorn import Config, Server
+
+from listen_edge.errors import ListenEdgeError
+from listen_edge.runtime.service.config.models import WebConfig
+from listen_edge.runtime.service.service import Service
+from listen_edge.runtime.service.web.app import create_app
+from listen_edge.runtime.service.web.bounds import Limits
+from listen_edge.runtime.service.web.connection import TimedProtocol
+
+_HEAD_BYTES = 16 << 10  # of a request's first line and headers
+_N_CONNECTIONS = 64
+_START_S, _STOP_S, _GRACE_S = 10.0, 3.0, 1
+
+
+class WebServer:
+    """Serves a service's interface until it is stopped.
+
+    Args:
+        service: see create_app.
+        settings: where to listen, and see create_app.
+        limits: see create_app.
+    """
+
+    def __init__(self, service: Service, settings: WebConfig, limits: Limits | None = None) -> None:
+        self._host, self._port = settings.host, settings.port
+        self._server = _server(create_app(service, settings, limits))
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Listen; returns when requests are answered.
+
+        Raises:
+            ListenEdgeError: the address cannot be listened on.
+        """
+        listening = self._listen()
+        self._port = listening.getsockname()[1]
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(self._server.serve([listening])), name="web", daemon=True
+        )
+        self._thread.start()
+        if not self._server.is_up.wait(_START_S):
+            raise ListenEdgeError(f"{self.url}: the web server did not start; see the log")
+
+    @property
+    def url(self) -> str:
+        """Where the page is, once it is started."""
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}:{self._port}/"
+
+    def stop(self) -> None:
+        """End within 3 s: streams are cut, requests have one second. May be called twice."""
+        self._server.should_exit = True
+        if self._thread is not None:
+            self._thread.join(_STOP_S)
+            self._thread = None
+
+    def _listen(self) -> socket.socket:
+        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind((self._host, self._port))
+        except OSError as err:
+            listening.close()
+            raise ListenEdgeError(
+                f"web.listen {self._host}:{self._port}: {(err.strerror or str(err)).lower()}; "
+                "give another address or port, or end what listens there"
+            ) from err
+        return listening
+
+
+class _Server(Server):
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self.is_up = threading.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.is_up.set()
+
+
+def _server(app: FastAPI) -> _Server:
+    return _Server(
+        Config(
+            app,
+            loop="asyncio",
+            http=TimedProtocol,
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,  # anybody may send X-Forwarded-For
+            server_header=False,
+            limit_concurrency=_N_CONNECTIONS,
+            timeout_graceful_shutdown=_GRACE_S,
+            h11_max_incomplete_event_size=_HEAD_BYTES,
+        )
+    )
