@@ -1,4 +1,4 @@
-"""A file of lines that is bounded: older ones move to PATH.1, PATH.2, the oldest are deleted."""
+"""A file of lines that is bounded: when it is full it becomes PATH.1, whose lines are lost."""
 
 from __future__ import annotations
 
@@ -16,12 +16,11 @@ class RotatedFile:
 
     Args:
         path: a file, or anything else that can be written to; its folder is made.
-        most_bytes: of one file.
-        n_older: files that are kept beside it.
+        most_bytes: of one of the two files.
     """
 
-    def __init__(self, path: Path, most_bytes: int, n_older: int = 1) -> None:
-        self._path, self._most_bytes, self._n_older = path, most_bytes, n_older
+    def __init__(self, path: Path, most_bytes: int) -> None:
+        self._path, self._most_bytes = path, most_bytes
 
     def append(self, line: str) -> None:
         """Write a line; its newline is added.
@@ -32,7 +31,7 @@ class RotatedFile:
         data = line.encode() + b"\n"
         self._path.parent.mkdir(parents=True, exist_ok=True)
         if self._is_full(len(data)):
-            self._rotate()
+            self._path.replace(f"{self._path}.1")
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_NOCTTY
         file = os.open(self._path, flags, _MODE)
         try:
@@ -47,14 +46,6 @@ class RotatedFile:
             return False
         is_too_long = found.st_size + n_bytes > self._most_bytes
         return stat.S_ISREG(found.st_mode) and found.st_size > 0 and is_too_long
-
-    def _rotate(self) -> None:
-        names = [self._path, *(Path(f"{self._path}.{k + 1}") for k in range(self._n_older))]
-        for older, newer in zip(names[:0:-1], names[-2::-1], strict=True):
-            if newer.exists():
-                newer.replace(older)
-        if self._n_older == 0:
-            self._path.unlink()
 
 
 def _write_whole(file: int, data: bytes) -> None:
