@@ -127,7 +127,7 @@ def test_a_child_that_leaves_the_group_holds_nothing_up(tmp_path: Path) -> None:
     script = _script(
         tmp_path / "lamp",
         f"setsid sleep 600 & echo $! > {tmp_path}/child\n"
-        f'until [ "$(ps -o sid= -p $(cat {tmp_path}/child) | tr -d \' \')" != "$$" ]; do :; done',
+        f"until [ \"$(cut -d' ' -f6 /proc/$!/stat)\" != $$ ]; do :; done",
     )
     began = time.monotonic()
     try:
