@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import stat
 import threading
 from collections.abc import Iterator
@@ -36,6 +37,16 @@ def test_the_json_of_an_event_is_the_contract() -> None:
         "duration_s": 8.0, "peak_presence": 0.99, "level_dbfs": -23.1, "on": 0.95, "off": 0.6,
         "reason": "not_heard", "clip": None, "bundle": "tiny@sha256:ab12cd34", "is_test": False,
     }  # fmt: skip
+
+
+def test_the_document_shows_the_contract() -> None:
+    text = (Path(__file__).parent.parent / "docs/service-events.md").read_text()
+    (shown,) = re.findall(r"```json\n(.*?)```", text, re.S)
+    line = StoredEventLine.from_json_line(shown)
+    assert list(json.loads(shown)) == list(json.loads(line.to_json_line()))
+    table = text.partition("| key |")[2].partition("\n\n")[0]
+    keys = [key for row in table.splitlines() for key in re.findall(r"`(\w+)`", row.split("|")[1])]
+    assert keys == [*json.loads(shown)]
 
 
 def test_what_is_not_over_says_nothing_of_its_end() -> None:
