@@ -12,7 +12,7 @@ from typing import Any
 
 from listen_edge.lines.event import Phase
 from listen_edge.runtime.service.outputs import Output
-from listen_edge.runtime.service.outputs.runner import OutputRunner, Patience
+from listen_edge.runtime.service.outputs.runner import Outbox, OutputRunner, Patience
 from listen_edge.runtime.service.records.types import Delivery, StoredEvent
 
 QUICK = Patience(first_s=0.01, longest_s=0.05, poll_s=0.05)
@@ -89,7 +89,7 @@ class ToldOutput:
 
 @contextmanager
 def running(
-    output: Output, store: ListedOutbox, patience: Patience = QUICK, **options: Any
+    output: Output, store: Outbox, patience: Patience = QUICK, **options: Any
 ) -> Iterator[OutputRunner]:
     """Run an output until the block ends."""
     runner = OutputRunner(output, store, patience=patience, **options)

@@ -6,6 +6,7 @@ import json
 import logging
 import threading
 import time
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ import pytest
 from listen_edge.errors import ListenEdgeError
 from listen_edge.runtime.service.outputs import OutputError
 from listen_edge.runtime.service.outputs.runner import OutputRunner, Patience, stop_all
-from listen_edge.runtime.service.records.types import Delivery
+from listen_edge.runtime.service.records.store import Store
+from listen_edge.runtime.service.records.types import Delivery, StoredEvent
 from tests.outputs import QUICK, ListedOutbox, ToldOutput, owed, running, wait_for
 
 
@@ -226,3 +228,60 @@ def test_an_hour_away_says_so_in_few_lines(caplog: pytest.LogCaptureFixture) -> 
         wait_for(lambda: output.taken, timeout_s=20.0)
     told = [record.getMessage() for record in caplog.records]
     assert told == ["told: it is away; next try in 0 s", "told: delivers again after 10 tries"]
+
+
+def _begin(store: Store) -> StoredEvent:
+    return store.begin(
+        source="kitchen", question="siren", ask="siren?", concept="siren",
+        started_at=datetime.now(timezone.utc), peak_presence=0.99, level_dbfs=-23.1,
+        on=0.95, off=0.6, bundle="tiny@sha256:ab12cd34",
+    )  # fmt: skip
+
+
+def _end(store: Store, event: StoredEvent) -> None:
+    store.end(
+        event.id, ended_at=datetime.now(timezone.utc), duration_s=8.0, peak_presence=0.99,
+        reason="not_heard",
+    )  # fmt: skip
+
+
+def test_a_new_output_is_owed_what_comes_while_it_is_still_starting(tmp_path: Path) -> None:
+    class Slow(ToldOutput):
+        def start(self) -> None:
+            may_start.wait(10)
+            super().start()
+
+    may_start, output = threading.Event(), Slow("slow")
+    with Store(tmp_path / "events.db", None) as store:
+        _begin(store)  # before its time
+        with running(output, store):
+            event = _begin(store)
+            may_start.set()
+            wait_for(lambda: output.taken)
+    assert [delivery.event.uid for delivery in output.taken] == [event.uid]
+
+
+def test_a_restart_goes_on_where_the_output_was(tmp_path: Path) -> None:
+    """The real store: what was taken is not told again, what was in flight at a stop is."""
+
+    def behave(n: int, delivery: Delivery) -> None:
+        if n == 2:
+            stopping.wait(10)
+            raise OutputError("the service ends")
+
+    stopping = threading.Event()
+    first, second = ToldOutput("told", behave), ToldOutput("told")
+    first.stop = stopping.set  # type: ignore[method-assign]
+    with Store(tmp_path / "events.db", None) as store:
+        with running(first, store) as runner:
+            for _ in range(3):
+                _end(store, _begin(store))
+            wait_for(lambda: first.n_tries == 3)
+            runner.stop(0.5)
+        assert len(first.taken) == 2
+    with Store(tmp_path / "events.db", None) as store, running(second, store):
+        wait_for(lambda: len(second.taken) == 4)
+        wait_for(lambda: not store.pending("told"))
+    told = [*first.taken, *second.taken]
+    assert [delivery.phase for delivery in told] == ["start", "end"] * 3
+    assert len({delivery.event.uid for delivery in told}) == 3

@@ -6,12 +6,12 @@ again, under the same uid. A dead output costs the others nothing, since each ha
 
 from __future__ import annotations
 
-import json
 import logging
 import random
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -19,8 +19,7 @@ from typing import Protocol
 
 from listen_edge.errors import ListenEdgeError
 from listen_edge.runtime.service.outputs import Output, OutputError
-from listen_edge.runtime.service.outputs.message import stored_event_line
-from listen_edge.runtime.service.outputs.rotated_file import RotatedFile
+from listen_edge.runtime.service.outputs.dead_letters import DeadLetters
 from listen_edge.runtime.service.records.types import (
     Delivery,
     QuestionStatus,
@@ -30,7 +29,6 @@ from listen_edge.runtime.service.records.types import (
 
 logger = logging.getLogger(__name__)
 
-_DEAD_LETTER_BYTES = 5_000_000  # of a file, and one older beside it: some 10,000 events each
 _MOST_SURPRISES = (
     8  # tries of a delivery that an output fails at in a way of which it knows nothing
 )
@@ -117,10 +115,7 @@ class OutputRunner:
     ) -> None:
         self.name = output.name
         self._output, self._store, self._patience = output, store, patience or Patience()
-        file_name = f"{output.name.replace(':', '-')}.jsonl"
-        self._dead_letters = (
-            RotatedFile(dead_letters / file_name, _DEAD_LETTER_BYTES) if dead_letters else None
-        )
+        self._dead_letters = DeadLetters(dead_letters, output.name)
         self._calling = threading.Lock()  # one call into the output at a time
         self._woken, self._is_ending, self._is_over = (threading.Event() for _ in range(3))
         self._is_started = False
@@ -135,7 +130,9 @@ class OutputRunner:
         self._thread = threading.Thread(target=self._work, name=f"output {self.name}", daemon=True)
 
     def start(self) -> None:
-        """Begin to deliver; returns at once, whatever the output does."""
+        """Begin to deliver what the store owes from now on; returns whatever the output does."""
+        with suppress(ListenEdgeError):  # the thread asks again
+            self._store.pending(self.name, 1)  # a new output is owed nothing before it is asked for
         self._thread.start()
 
     def wake(self) -> None:
@@ -294,20 +291,9 @@ class OutputRunner:
         """Keep what the output will never take in the dead-letter file."""
         self._n_refused += 1
         self._n_failures, self._message = 0, str(failure)
-        event = delivery.event
-        logger.warning("%s: event %s is refused for good: %s", self.name, event.uid, failure)
-        if self._dead_letters is None:
-            return
-        letter = {
-            "output": self.name,
-            "error": str(failure),
-            "at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-            "event": json.loads(stored_event_line(delivery)),
-        }
-        try:
-            self._dead_letters.append(json.dumps(letter))
-        except OSError as err:
-            logger.warning("%s: its dead-letter file: %s", self.name, err.strerror or err)
+        uid = delivery.event.uid
+        logger.warning("%s: event %s is refused for good: %s", self.name, uid, failure)
+        self._dead_letters.keep(delivery, str(failure))
 
     def _hand_over_state(self) -> None:
         state, self._state = self._state, None
