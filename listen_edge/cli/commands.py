@@ -79,6 +79,10 @@ COMMANDS = {
         "listen_edge.cli.tag:tag",
         "Write what a tagger hears in the recordings below FOLDER: probabilities of its classes.",
     ),
+    "test-fire": LazyCommand(
+        "listen_edge.cli.test_fire:test_fire",
+        "Send a test event through every output of the service; exit with 1 if one failed.",
+    ),
     "train": LazyCommand(
         "listen_edge.cli.train:train",
         "Train an adapter: warm start, then texts and questions through the frozen LLM.",
