@@ -106,3 +106,8 @@ def wait_for(condition: Callable[[], object], timeout_s: float = 10.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.005)
+
+
+def n_threads(name: str) -> int:
+    """Return how many threads of this name live."""
+    return sum(thread.name == name for thread in threading.enumerate())

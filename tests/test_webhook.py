@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import logging
 import socket
@@ -14,37 +13,18 @@ import time
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from listen_edge.runtime.service.config.telling import WebhookConfig
 from listen_edge.runtime.service.outputs import OutputError
-from listen_edge.runtime.service.outputs.addresses import is_public
-from listen_edge.runtime.service.outputs.webhook import Webhook
 from tests.http_receiver import Receiver, answered, receiver
 from tests.outputs import ListedOutbox, owed, running, wait_for
-
-SECRET = "a-shared-secret"
-SECRETS = (SECRET, "s3cret", "t0ken")
-
-
-def _webhook(url: str, **options: Any) -> Webhook:
-    options = {"allow_private": True, "timeout": 5.0, "secret": SECRET, **options}
-    return Webhook(WebhookConfig(id="phone", url=url, **options))
-
-
-def _refusal(url: str, **options: Any) -> OutputError:
-    with pytest.raises(OutputError) as refused:
-        _webhook(url, **options).deliver(owed(1))
-    assert not any(secret in str(refused.value) for secret in SECRETS)
-    assert str(refused.value).isprintable() and len(str(refused.value)) < 200
-    return refused.value
+from tests.webhooks import SECRET, SECRETS, refusal_of, webhook_to
 
 
 def test_an_event_is_posted_with_a_signature_that_openssl_makes_too() -> None:
     with receiver() as peer:
-        _webhook(peer.url).deliver(owed(7, "end"))
+        webhook_to(peer.url).deliver(owed(7, "end"))
     (request,) = peer.requests
     assert request.path == "/hook/s3cret?token=t0ken"
     assert request.headers["host"] == f"127.0.0.1:{peer.port}"
@@ -64,14 +44,14 @@ def test_an_event_is_posted_with_a_signature_that_openssl_makes_too() -> None:
 
 def test_without_a_secret_nothing_is_signed() -> None:
     with receiver() as peer:
-        _webhook(peer.url, secret=None).deliver(owed(1))
+        webhook_to(peer.url, secret=None).deliver(owed(1))
     assert "x-listen-edge-signature" not in peer.requests[0].headers
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204])
 def test_2xx_is_a_yes(status: int) -> None:
     with receiver(answered(status, body=b"thanks")) as peer:
-        _webhook(peer.url).deliver(owed(1))
+        webhook_to(peer.url).deliver(owed(1))
 
 
 @pytest.mark.parametrize(
@@ -83,7 +63,7 @@ def test_2xx_is_a_yes(status: int) -> None:
 def test_what_is_tried_again_and_what_is_not(status: int, is_lasting: bool) -> None:
     elsewhere = "Location: http://127.0.0.1:1/"
     with receiver(answered(status, elsewhere, body=b"s3cret words of the peer")) as peer:
-        err = _refusal(peer.url)
+        err = refusal_of(peer.url)
     assert err.is_lasting is is_lasting and f"HTTP {status}" in str(err)
     assert peer.n_connections == 1  # no redirect was followed
     assert ("redirects are not followed" in str(err)) is (300 <= status < 400)
@@ -96,13 +76,13 @@ def test_what_is_tried_again_and_what_is_not(status: int, is_lasting: bool) -> N
 )  # fmt: skip
 def test_retry_after_in_seconds(value: str, seconds: float | None) -> None:
     with receiver(answered(429, f"Retry-After: {value}")) as peer:
-        assert _refusal(peer.url).retry_after_s == seconds
+        assert refusal_of(peer.url).retry_after_s == seconds
 
 
 def test_retry_after_as_a_date() -> None:
     at = datetime.now(timezone.utc) + timedelta(seconds=60)
     with receiver(answered(503, f"Retry-After: {format_datetime(at, usegmt=True)}")) as peer:
-        assert _refusal(peer.url).retry_after_s == pytest.approx(60, abs=3)
+        assert refusal_of(peer.url).retry_after_s == pytest.approx(60, abs=3)
 
 
 def _misbehave(kind: str, state: Receiver) -> None:
@@ -140,7 +120,7 @@ def test_a_peer_that_misbehaves_costs_its_time_limit_at_most(kind: str) -> None:
     with receiver() as peer:
         _misbehave(kind, peer)
         began = time.monotonic()
-        err = _refusal(peer.url, timeout=0.5)
+        err = refusal_of(peer.url, timeout=0.5)
         assert time.monotonic() - began < 2.0
         peer.is_over.set()
     assert not err.is_lasting
@@ -156,14 +136,14 @@ def test_the_body_of_an_answer_is_not_read() -> None:
 
         peer.behave = flood
         began = time.monotonic()
-        _webhook(peer.url).deliver(owed(1))
+        webhook_to(peer.url).deliver(owed(1))
         assert time.monotonic() - began < 2.0
 
 
 def test_a_post_can_be_ended_by_another_thread() -> None:
     with receiver() as peer:
         _misbehave("a stall", peer)
-        webhook, told = _webhook(peer.url, timeout=60.0), []
+        webhook, told = webhook_to(peer.url, timeout=60.0), []
 
         def deliver() -> None:
             try:
@@ -197,7 +177,7 @@ def test_a_receiver_that_goes_away_and_comes_back_misses_nothing(
 
     store = ListedOutbox(30)
     caplog.set_level(logging.DEBUG)
-    with receiver(behave) as state, running(_webhook(state.url), store) as runner:
+    with receiver(behave) as state, running(webhook_to(state.url), store) as runner:
         wait_for(lambda: len(taken) >= 10)
         state.close()
         wait_for(lambda: "no connection" in str(runner.status().message))
@@ -244,125 +224,11 @@ def test_https_is_verified(
     with receiver(tls=tls) as peer:
         url = f"https://{host}:{peer.port}/hook/s3cret?token=t0ken"
         if outcome is None:
-            _webhook(url).deliver(owed(1))
+            webhook_to(url).deliver(owed(1))
         else:
-            err = _refusal(url)
+            err = refusal_of(url)
             assert outcome in str(err) and not err.is_lasting  # its clock may be yet to be set
     assert len(peer.requests) == (outcome is None)
-
-
-class Resolver:
-    """Stands in for the name server: one answer after the other, the last for ever."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, *answers: list[str]) -> None:
-        self.answers, self.n_asked = list(answers), 0
-        self.connected: list[str] = []
-        monkeypatch.setattr(socket, "getaddrinfo", self._look_up)
-
-    def _look_up(self, host: str, port: int, *args: Any, **options: Any) -> list[Any]:
-        addresses = self.answers[min(self.n_asked, len(self.answers) - 1)]
-        self.n_asked += 1
-        return [
-            (socket.AF_INET6 if ":" in one else socket.AF_INET, socket.SOCK_STREAM, 6, "",
-             (one, port, 0, 0) if ":" in one else (one, port))
-            for one in addresses
-        ]  # fmt: skip
-
-    def watch_connections(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Let no connection be made; note where it would have gone."""
-
-        def connect(connected: socket.socket, address: tuple[str, int]) -> None:
-            self.connected.append(address[0])
-            raise ConnectionRefusedError(111, "Connection refused")
-
-        monkeypatch.setattr(socket.socket, "connect", connect)
-
-
-NOT_PUBLIC = (
-    "127.0.0.1", "127.9.9.9", "0.0.0.0", "10.0.0.1", "172.16.0.1", "172.31.255.255", "192.168.1.1",
-    "169.254.169.254", "100.64.0.1", "100.100.100.200", "192.0.0.192", "168.63.129.16",
-    "224.0.0.1", "239.255.255.250", "240.0.0.1", "255.255.255.255", "198.18.0.1", "203.0.113.5",
-    "::1", "::", "fe80::1", "fe80::1%eth0", "fc00::1", "fd00:ec2::254", "fec0::1", "ff02::1",
-    "::ffff:127.0.0.1", "::ffff:10.0.0.1", "::ffff:8.8.8.8", "::127.0.0.1", "64:ff9b::7f00:1",
-    "64:ff9b::a9fe:a9fe", "64:ff9b:1::808:808", "2002:7f00:1::", "2001::1", "2001:db8::1",
-    "3fff::1", "5f00::1",
-)  # fmt: skip
-PUBLIC = ("8.8.8.8", "93.184.215.14", "172.32.0.1", "192.0.1.1", "2606:4700::1111",
-          "2a00:1450:4001:82a::200e", "64:ff9b::808:808")  # fmt: skip
-
-
-@pytest.mark.parametrize("address", NOT_PUBLIC)
-def test_an_address_of_the_local_network_is_not_connected_to(
-    address: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert not is_public(address)
-    resolver = Resolver(monkeypatch, [address])
-    resolver.watch_connections(monkeypatch)
-    err = _refusal("https://example.org/hook/s3cret", allow_private=False)
-    assert f"{address} is not one of the public internet" in str(err) and not err.is_lasting
-    assert resolver.connected == []
-    _refusal("https://example.org/hook/s3cret")  # allowed
-    assert resolver.connected == [address]
-
-
-@pytest.mark.parametrize("address", PUBLIC)
-def test_a_public_address_is(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    resolver = Resolver(monkeypatch, ["127.0.0.1", address, "::1"])
-    resolver.watch_connections(monkeypatch)
-    _refusal("https://example.org/hook/s3cret", allow_private=False)
-    assert resolver.connected == [address]
-
-
-def test_every_public_address_of_python_is_not_more_than_ours() -> None:
-    """What Python calls private, ours does as well: hosts around every edge of the table."""
-    numbers = {n for bits in range(32) for n in (1 << bits, (1 << bits) - 1, 3 << bits >> 1)}
-    for number in sorted(n for n in numbers if n < 1 << 32):
-        address = ipaddress.IPv4Address(number)
-        assert address.is_global or not is_public(str(address)), address
-
-
-def test_the_address_that_was_checked_is_connected_to(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A name server that answers otherwise at a second look (DNS rebinding) is not asked again."""
-    with receiver() as peer:
-        resolver = Resolver(monkeypatch, ["127.0.0.1"], ["127.0.0.2"])
-        _webhook(f"http://rebinding.example:{peer.port}/").deliver(owed(1))
-        assert resolver.n_asked == 1
-    assert peer.requests[0].headers["host"] == f"rebinding.example:{peer.port}"
-
-
-@pytest.mark.parametrize("host", ["0x7f.1", "2130706433", "127.1", "017700000001"])
-def test_an_address_in_other_clothes_is_seen_through(host: str) -> None:
-    with receiver() as peer:
-        err = _refusal(f"http://{host}:{peer.port}/", allow_private=False)
-    assert "127.0.0.1 is not one of the public internet" in str(err)
-    assert peer.n_connections == 0
-
-
-def test_a_name_server_that_hangs_is_waited_for_by_one_thread(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    is_over = threading.Event()
-
-    def hang(*args: Any, **options: Any) -> list[Any]:
-        is_over.wait(20)
-        raise socket.gaierror(-3, "Temporary failure in name resolution")
-
-    monkeypatch.setattr(socket, "getaddrinfo", hang)
-    webhook = _webhook("http://example.org/", timeout=0.1)
-    try:
-        for _ in range(5):
-            with pytest.raises(OutputError, match="the name server does not answer"):
-                webhook.deliver(owed(1))
-        assert _threads("look-up") == 1
-    finally:
-        is_over.set()
-    wait_for(lambda: _threads("look-up") == 0)
-    with pytest.raises(OutputError, match="the name is not known"):
-        webhook.deliver(owed(1))
-
-
-def _threads(name: str) -> int:
-    return sum(thread.name == name for thread in threading.enumerate())
 
 
 def test_nothing_stays_open() -> None:
@@ -370,7 +236,7 @@ def test_nothing_stays_open() -> None:
         return len([*Path("/proc/self/fd").iterdir()])
 
     with receiver(answered(500)) as peer:
-        webhook = _webhook(peer.url)
+        webhook = webhook_to(peer.url)
         before = n_open(), threading.active_count()
         for _ in range(20):
             with pytest.raises(OutputError):
@@ -381,6 +247,6 @@ def test_nothing_stays_open() -> None:
 @pytest.mark.parametrize("words", ["Ton „ä“ \r\nX-Evil: 1", 'a"b', "siren\u2028?"])
 def test_no_words_get_into_the_headers(words: str) -> None:
     with receiver() as peer:
-        _webhook(peer.url).deliver(owed(1, ask=words))
+        webhook_to(peer.url).deliver(owed(1, ask=words))
     assert json.loads(peer.requests[0].body)["ask"] == words
     assert "x-evil" not in peer.requests[0].headers

@@ -59,21 +59,7 @@ def run_bounded(
         OutputError: it cannot be run, or had to be ended. Its arguments are not told.
     """
     name = Path(words[0]).name
-    with os.fdopen(os.memfd_create("stdin"), "w+b", buffering=0) as given:
-        given.write(stdin)
-        given.seek(0)
-        try:
-            process = subprocess.Popen(
-                words,
-                stdin=given,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                cwd="/",
-                env=dict(environment),
-                start_new_session=True,
-            )
-        except OSError as err:
-            raise OutputError(f"{words[0]}: cannot be run ({err.strerror})") from err
+    process = _started(words, stdin, environment)
     deadline = time.monotonic() + timeout_s
     assert process.stdout is not None
     with process.stdout as pipe:
@@ -91,6 +77,26 @@ def run_bounded(
         why = "the service ends" if is_over.is_set() else f"not done within {timeout_s:g} s"
         raise OutputError(f"{name}: {why}; it was killed")
     return Finished(process.returncode, one_line(said.decode(errors="replace")))
+
+
+def _started(
+    words: Sequence[str], stdin: bytes, environment: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
+    with os.fdopen(os.memfd_create("stdin"), "w+b", buffering=0) as given:
+        given.write(stdin)
+        given.seek(0)
+        try:
+            return subprocess.Popen(
+                words,
+                stdin=given,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                cwd="/",
+                env=dict(environment),
+                start_new_session=True,
+            )
+        except OSError as err:
+            raise OutputError(f"{words[0]}: cannot be run ({err.strerror})") from err
 
 
 def _has_ended(pid: int) -> bool:
