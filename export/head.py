@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from listen_edge.bundle.calibration import balanced_weights, fit_logistic
-from listen_edge.bundle.head import Fusion, HeadManifest, Reading
+from listen_edge.bundle.head import Fusion, HeadManifest, Reading, levelled
 from listen_edge.concepts import names_of
 from listen_edge.evaluation.questions import Question
 from listen_edge.export.runs import HeadRun
@@ -109,7 +109,7 @@ def head_manifest(run: HeadRun, asked: Sequence[str]) -> HeadManifest:
     Args:
         asked: concepts that the LLM's adapter was trained on.
     """
-    fusion = Fusion((1.0, 0.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0, 0.0, 0.0), ASKED_FROM)
+    fusion = Fusion((1.0, 0.0), (1.0, 0.0, 0.0, 0.0), ASKED_FROM)
     texts = run.trained.texts
     return HeadManifest(
         HEAD_FILE, tuple(texts), shown(run), tuple(asked), fusion, _familiar_within(run.trained), ()
@@ -149,18 +149,14 @@ def fit_fusion(heard: Heard) -> Fusion:
     weights are better all the same than those of the sources alone (docs/method.md).
     """
     truth = np.array([question.is_present for question in heard.questions])
-    columns = np.array([[r.logit, r.usual, r.deviation] for r in heard.readings])
+    over = np.array([levelled(r.logit, r.usual, r.deviation) for r in heard.readings])
     is_fold = np.array([split.startswith("fold") for split in heard.splits])
-    alone = fit_logistic([*columns.T], truth, balanced_weights(truth, is_fold))
+    alone = fit_logistic([over], truth, balanced_weights(truth, is_fold))
     chosen = [k for k, reading in enumerate(heard.readings) if reading.margin is not None]
     margins = np.array([[r.margin, r.prior] for r in (heard.readings[k] for k in chosen)])
     weights = balanced_weights(truth[chosen], is_fold[chosen])
-    both = fit_logistic([*columns[chosen].T, *margins.T], truth[chosen], weights)
-    return Fusion(
-        (alone[0], alone[1], alone[2], alone[3]),
-        (both[0], both[1], both[2], both[3], both[4], both[5]),
-        ASKED_FROM,
-    )
+    both = fit_logistic([over[chosen], *margins.T], truth[chosen], weights)
+    return Fusion((alone[0], alone[1]), (both[0], both[1], both[2], both[3]), ASKED_FROM)
 
 
 def support(heard: Heard) -> dict[str, tuple[int, int]]:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from listen_edge.bundle.head import HeadManifest
+from listen_edge.bundle.head import HeadManifest, levelled
 from listen_edge.runtime.encoder_session import Encoded
 from listen_edge.runtime.head import Head, highest_logits
 
@@ -46,8 +46,8 @@ class Vocabulary:
     def presences(self, encoded: Sequence[Encoded]) -> NDArray[np.float64]:
         """Return the presence of each name, shape (n,), in the surer of a window's signals."""
         highest = highest_logits(encoded, self._questions).astype(np.float64)
-        presences = self._fusion.presences_alone(highest, self._usual, self._deviation)
-        return np.asarray(presences, np.float64)
+        over = levelled(highest, self._usual, self._deviation)
+        return np.asarray(self._fusion.presences_alone(over), np.float64)
 
     def likeliest(
         self, presences: NDArray[np.float64], top: int, least: float

@@ -144,7 +144,7 @@ def test_a_phrase_far_from_the_vocabulary_is_unfamiliar(bundle: Bundle, window: 
 
 
 def test_presence_is_of_both_where_both_were_asked() -> None:
-    fusion = Fusion((1.0, -1.0, 0.5, 0.25), (0.5, -0.5, 0.0, 2.0, -1.0, 0.0), 0.05)
+    fusion = Fusion((4.0, 0.25), (1.0, 2.0, -1.0, 0.0), 0.05)
     alone = Reading(logit=2.0, usual=1.0, deviation=2.0)
     assert fusion.presence(alone) == pytest.approx(1 / (1 + np.exp(-2.25)))
     both = replace(alone, margin=1.0, prior=0.5)
@@ -228,7 +228,7 @@ def test_a_head_needs_an_encoder_graph_for_it(
         (lambda head: head.update(vocabulary=[7]), "head: missing or malformed"),
         (lambda head: head.update(support={"hum": [1]}), "missing or malformed"),
         (lambda head: head["fusion"].update(alone=[1.0]), "head: missing or malformed"),
-        (lambda head: head["fusion"].update(both=[1e30] * 6), "weights of at most"),
+        (lambda head: head["fusion"].update(both=[1e30] * 4), "weights of at most"),
         (lambda head: head["fusion"].update(asked_from=2), "asked_from of 0 to 1"),
         (lambda head: head.pop("fusion"), "'fusion' is missing or malformed"),
     ],

@@ -44,7 +44,7 @@ def vocabulary() -> Vocabulary:
     zeros, ones = np.zeros(n, np.float32), np.ones(n, np.float32)
     questions = Questions(QUERIES, zeros, zeros, ones, ones)
     head = SimpleNamespace(questions=lambda names: questions)
-    fusion = Fusion((1.0, 0.0, 0.0, 0.0), (0.0,) * 6, 0.05)  # type: ignore[arg-type]
+    fusion = Fusion((1.0, 0.0), (0.0,) * 4, 0.05)  # type: ignore[arg-type]
     return Vocabulary(head, SimpleNamespace(shown=NAMES, fusion=fusion))  # type: ignore[arg-type]
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from listen_edge.bundle.calibration import balanced_weights, fit_logistic
+from listen_edge.bundle.head import levelled
 from listen_edge.evaluation.labelled import NEVER, TRAINED, LabelledClip, labelled_questions
 from listen_edge.evaluation.metrics import auroc, presence_metrics
 from listen_edge.evaluation.questions import Question
@@ -61,22 +62,19 @@ def all_figures(
     """
     asked = [questions_of(group, texts) for group in groups]
     truth = [np.array([question.is_present for question in each]) for each in asked]
-    columns = [
-        np.stack([answers(group, each, listen), *_level(each, refer)])
+    over = [
+        levelled(answers(group, each, listen), *_level(each, refer))
         for group, each in zip(groups, asked, strict=True)
     ]
     fitted = [k for k, group in enumerate(groups) if group.name.startswith("held out")]
     present = np.concatenate([truth[k] for k in fitted])
     members = np.repeat(fitted, [len(truth[k]) for k in fitted])
-    weights = fit_logistic(
-        [*np.concatenate([columns[k] for k in fitted], axis=1)],
-        present,
-        balanced_weights(present, members),
+    scale, bias = fit_logistic(
+        [np.concatenate([over[k] for k in fitted])], present, balanced_weights(present, members)
     )
-    names = ("weight of logit", "weight of usual", "weight of deviation", "bias")
-    figures = dict(zip(names, weights, strict=True))
-    for group, questions, each in zip(groups, asked, columns, strict=True):
-        figures |= group_figures(group, questions, weights[:3] @ each + weights[3])
+    figures = {"scale": scale, "bias": bias}
+    for group, questions, each in zip(groups, asked, over, strict=True):
+        figures |= group_figures(group, questions, scale * each + bias)
     return figures
 
 
