@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from listen_edge.event_settings import EventSettings
 from listen_edge.runtime.listening.trigger import TriggerConfig
@@ -86,7 +86,8 @@ def trigger_of(
     shipped = TriggerConfig()
     if settings is not None:
         shipped = TriggerConfig(Thresholds(settings.on, settings.off), settings.confirm)
-    thresholds, own = shipped.thresholds, {}
+    thresholds = shipped.thresholds
+    own: dict[str, Any] = {}
     for level in (config.defaults, source.defaults):
         thresholds = chosen_thresholds(level.on, level.off, thresholds)
         own |= {

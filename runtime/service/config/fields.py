@@ -103,8 +103,9 @@ def _path(path: Path, info: ValidationInfo) -> Path:
     """Return the path, in the folder that the context names; "-" is a standard stream."""
     if not str(path).isprintable():
         raise ValueError("expected a path without control characters")
-    is_kept = info.context is None or str(path) == "-"
-    return path if is_kept else Path(info.context["folder"] / path)
+    if info.context is None or str(path) == "-":
+        return path
+    return Path(info.context["folder"] / path)
 
 
 def _bundle(name: str, info: ValidationInfo) -> str:

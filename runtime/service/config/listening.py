@@ -27,25 +27,26 @@ from listen_edge.runtime.service.records.types import Priority
 from listen_edge.urls import is_url
 
 Preset = Literal["safety", "pets", "home", "workshop"]
-KINDS = ("device", "url", "file", "satellite")
+Kind = Literal["device", "url", "file", "satellite"]
+KINDS: tuple[Kind, ...] = ("device", "url", "file", "satellite")
 
 
 class TriggerDefaults(Model):
     """When presence becomes an event; see listen_edge.runtime.listening.trigger."""
 
-    on: Presence | None = Field(None, description="presence that begins an event")
-    off: Presence | None = Field(None, description="presence that keeps it going")
+    on: Presence | None = Field(default=None, description="presence that begins an event")
+    off: Presence | None = Field(default=None, description="presence that keeps it going")
     confirm: Confirm | None = Field(
-        None, description="K/N: an event begins when K of the last N windows reach `on`"
+        default=None, description="K/N: an event begins when K of the last N windows reach `on`"
     )
     end_after: float | None = Field(
-        None, gt=0, le=3600, description="seconds below `off` that end an event"
+        default=None, gt=0, le=3600, description="seconds below `off` that end an event"
     )
     cooldown: float | None = Field(
-        None, ge=0, le=86_400, description="seconds without a new event after one"
+        default=None, ge=0, le=86_400, description="seconds without a new event after one"
     )
     long_event: float | None = Field(
-        None, gt=0, le=86_400, description="seconds after which an event is stationary"
+        default=None, gt=0, le=86_400, description="seconds after which an event is stationary"
     )
 
     def problems(self) -> list[tuple[Place, str]]:
@@ -67,16 +68,20 @@ class QuestionConfig(Model):
     What is not set is taken from a less special question about the same sound, see asked.py.
     """
 
-    id: Id = Field("", description="in topics, URLs and file names; made of `ask` if not given")
+    id: Id = Field(
+        default="", description="in topics, URLs and file names; made of `ask` if not given"
+    )
     ask: Ask = Field(description='the sound, as "siren?" or "is there a siren?"')
     aliases: tuple[Ask, ...] = Field(
-        (), max_length=16, description="other words for the same sound: asking those is asking this"
+        default=(),
+        max_length=16,
+        description="other words for the same sound: asking those is asking this",
     )
-    on: Presence | None = Field(None, description="presence that begins an event")
-    off: Presence | None = Field(None, description="presence that keeps it going")
-    priority: Priority = Field("normal", description="safety questions are answered first")
+    on: Presence | None = Field(default=None, description="presence that begins an event")
+    off: Presence | None = Field(default=None, description="presence that keeps it going")
+    priority: Priority = Field(default="normal", description="safety questions are answered first")
     quiet: tuple[Quiet, ...] = Field(
-        (), max_length=32, description="hours without events, such as 22:00-06:00"
+        default=(), max_length=32, description="hours without events, such as 22:00-06:00"
     )
 
     @model_validator(mode="before")
@@ -114,25 +119,30 @@ class SharedQuestionConfig(QuestionConfig):
     """A question that several sources are asked."""
 
     sources: tuple[Id, ...] | None = Field(
-        None, min_length=1, description="ids of where it is asked; every source if not given"
+        default=None,
+        min_length=1,
+        description="ids of where it is asked; every source if not given",
     )
 
 
 class SourceConfig(Model):
     """What is listened to: one of device, url, file and satellite."""
 
-    id: Id = Field("", description="in topics, URLs and file names; made of `name` if not given")
-    name: Words = Field("", description="for people; the id if not given")
-    device: Words | None = Field(
-        None, description='microphone: its index or a part of its name; "default" is the system\'s'
+    id: Id = Field(
+        default="", description="in topics, URLs and file names; made of `name` if not given"
     )
-    url: SecretStr | None = Field(None, description="stream, such as rtsp://...")
-    url_file: FilePath | None = Field(None, description="file that holds the url")
-    file: FilePath | None = Field(None, description="recording, played in real time")
-    satellite: Address | None = Field(None, description="HOST:PORT of a Wyoming satellite")
-    presets: tuple[Preset, ...] = Field((), description="sets of questions asked here")
+    name: Words = Field(default="", description="for people; the id if not given")
+    device: Words | None = Field(
+        default=None,
+        description='microphone: its index or a part of its name; "default" is the system\'s',
+    )
+    url: SecretStr | None = Field(default=None, description="stream, such as rtsp://...")
+    url_file: FilePath | None = Field(default=None, description="file that holds the url")
+    file: FilePath | None = Field(default=None, description="recording, played in real time")
+    satellite: Address | None = Field(default=None, description="HOST:PORT of a Wyoming satellite")
+    presets: tuple[Preset, ...] = Field(default=(), description="sets of questions asked here")
     questions: tuple[QuestionConfig, ...] = Field(
-        (), max_length=256, description="asked here alone, or otherwise than elsewhere"
+        default=(), max_length=256, description="asked here alone, or otherwise than elsewhere"
     )
     defaults: TriggerDefaults = Field(
         default_factory=TriggerDefaults, description="of this source, before those of all"
@@ -151,9 +161,9 @@ class SourceConfig(Model):
         return raw
 
     @property
-    def kind(self) -> Literal["device", "url", "file", "satellite"]:
+    def kind(self) -> Kind:
         """Which of its keys says what is listened to."""
-        return next(kind for kind in KINDS if getattr(self, kind) is not None)  # type: ignore[return-value]
+        return next(kind for kind in KINDS if getattr(self, kind) is not None)
 
     @property
     def microphone(self) -> str | None:

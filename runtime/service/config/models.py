@@ -62,27 +62,31 @@ class EventsConfig(Model):
         default_factory=lambda: state_dir() / "events.db", description="database of events"
     )
     clips: FilePath | None = Field(
-        None, description="folder for the sound of events; none is kept if not given"
+        default=None, description="folder for the sound of events; none is kept if not given"
     )
-    keep_days: float = Field(30, gt=0, le=36_500, description="days that events are kept")
+    keep_days: float = Field(default=30, gt=0, le=36_500, description="days that events are kept")
     keep_mb: float = Field(
-        2000, ge=10, le=10_000_000, description="MB that database and clips take"
+        default=2000, ge=10, le=10_000_000, description="MB that database and clips take"
     )
 
 
 class WebConfig(Model):
     """HTTP: answers, events, live state, metrics and the page."""
 
-    listen: Address = Field("127.0.0.1:8765", description="HOST:PORT; port 0 takes a free one")
+    listen: Address = Field(
+        default="127.0.0.1:8765", description="HOST:PORT; port 0 takes a free one"
+    )
     token: SecretStr | None = Field(
-        None, min_length=16, description="that clients must show; required beyond loopback"
+        default=None, min_length=16, description="that clients must show; required beyond loopback"
     )
-    token_file: FilePath | None = Field(None, description="file that holds the token")
+    token_file: FilePath | None = Field(default=None, description="file that holds the token")
     hosts: tuple[Words, ...] = Field(
-        (), max_length=32, description="further names under which it may be asked for"
+        default=(), max_length=32, description="further names under which it may be asked for"
     )
-    upload_mb: float = Field(25, gt=0, le=1000, description="MB that an upload may have")
-    upload_minutes: float = Field(10, gt=0, le=600, description="minutes of sound in an upload")
+    upload_mb: float = Field(default=25, gt=0, le=1000, description="MB that an upload may have")
+    upload_minutes: float = Field(
+        default=10, gt=0, le=600, description="minutes of sound in an upload"
+    )
 
     @property
     def host(self) -> str:
@@ -106,32 +110,44 @@ class WebConfig(Model):
 class WatchConfig(Model):
     """All of listen.yaml."""
 
-    bundle: Bundle = Field("tiny", description="embedded bundle's name, or a folder")
-    backend: Literal["auto", "cpu", "cuda", "tensorrt"] = Field("auto", description="of compute")
+    bundle: Bundle = Field(default="tiny", description="embedded bundle's name, or a folder")
+    backend: Literal["auto", "cpu", "cuda", "tensorrt"] = Field(
+        default="auto", description="of compute"
+    )
     llm: Literal["auto", "always", "never"] = Field(
-        "auto", description="ask the LLM where the head suspects a sound, about every window, never"
+        default="auto",
+        description="ask the LLM where the head suspects a sound, about every window, never",
     )
-    threads: int | None = Field(None, ge=1, le=256, description="CPU threads; all it may use")
+    threads: int | None = Field(
+        default=None, ge=1, le=256, description="CPU threads; all it may use"
+    )
     hop: float | None = Field(
-        None, ge=0.1, le=60, description="seconds between windows; the bundle's if not given"
+        default=None,
+        ge=0.1,
+        le=60,
+        description="seconds between windows; the bundle's if not given",
     )
-    timezone: Zone | None = Field(None, description="of quiet hours; the system's if not given")
+    timezone: Zone | None = Field(
+        default=None, description="of quiet hours; the system's if not given"
+    )
     first_minutes: float = Field(
-        10, ge=0, le=1440, description="minutes after the start that say what is heard most"
+        default=10, ge=0, le=1440, description="minutes after the start that say what is heard most"
     )
     defaults: TriggerDefaults = Field(
         default_factory=TriggerDefaults, description="of all questions"
     )
-    presets: tuple[Preset, ...] = Field((), description="sets of questions asked of every source")
+    presets: tuple[Preset, ...] = Field(
+        default=(), description="sets of questions asked of every source"
+    )
     sources: tuple[SourceConfig, ...] = Field(
         min_length=1, max_length=64, description="what is listened to"
     )
     questions: tuple[SharedQuestionConfig, ...] = Field(
-        (), max_length=256, description="asked of every source, or of those they name"
+        default=(), max_length=256, description="asked of every source, or of those they name"
     )
     events: EventsConfig = Field(default_factory=EventsConfig, description="what is kept")
     outputs: OutputsConfig = Field(default_factory=OutputsConfig, description="who is told")
-    web: WebConfig | None = Field(None, description="HTTP; none if not given")
+    web: WebConfig | None = Field(default=None, description="HTTP; none if not given")
 
     def problems(self) -> list[tuple[Place, str]]:
         ids = [source.id for source in self.sources]

@@ -121,8 +121,9 @@ class _Reader:
         items: list[Any] = []
         deepest = 0
         while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
-            self._written.marks[(*place, len(items))] = _mark(event.start_mark)
-            value, below = self._node(event, (*place, len(items)), depth + 1)
+            here = (*place, len(items))
+            self._written.marks[here] = _mark(event.start_mark)
+            value, below = self._node(event, here, depth + 1)
             items.append(value)
             deepest = max(deepest, below)
         return items, deepest + 1

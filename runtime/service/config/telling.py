@@ -15,9 +15,12 @@ from listen_edge.runtime.service.config.fields import FilePath, Id, Place, Words
 class LinesConfig(Model):
     """Events as JSON lines."""
 
-    path: FilePath = Field(Path("-"), description='file; "-" is standard output')
+    path: FilePath = Field(default=Path("-"), description='file; "-" is standard output')
     rotate_mb: float = Field(
-        10, gt=0, le=100_000, description="MB from which a file is begun anew; one old is kept"
+        default=10,
+        gt=0,
+        le=100_000,
+        description="MB from which a file is begun anew; one old is kept",
     )
 
 
@@ -25,18 +28,22 @@ class MqttConfig(Model):
     """A broker, and Home Assistant behind it."""
 
     host: Words = Field(description="name or address of the broker")
-    port: int | None = Field(None, ge=1, le=65_535, description="1883, or 8883 with tls")
-    username: Words | None = Field(None, description="of the broker")
-    password: SecretStr | None = Field(None, description="of the broker")
-    password_file: FilePath | None = Field(None, description="file that holds the password")
+    port: int | None = Field(default=None, ge=1, le=65_535, description="1883, or 8883 with tls")
+    username: Words | None = Field(default=None, description="of the broker")
+    password: SecretStr | None = Field(default=None, description="of the broker")
+    password_file: FilePath | None = Field(default=None, description="file that holds the password")
     node: Id = Field(default_factory=node_name, description="id of this device in topics")
-    prefix: Id = Field("listen-edge", description="first level of all topics")
-    discovery: bool = Field(True, description="announce everything to Home Assistant")
-    discovery_prefix: Id = Field("homeassistant", description="topic that Home Assistant reads")
-    tls: bool = Field(False, description="encrypt, and check the broker's certificate")
-    ca: FilePath | None = Field(None, description="certificates to trust; the system's otherwise")
-    certificate: FilePath | None = Field(None, description="this device's, for the broker")
-    key: FilePath | None = Field(None, description="private key of `certificate`")
+    prefix: Id = Field(default="listen-edge", description="first level of all topics")
+    discovery: bool = Field(default=True, description="announce everything to Home Assistant")
+    discovery_prefix: Id = Field(
+        default="homeassistant", description="topic that Home Assistant reads"
+    )
+    tls: bool = Field(default=False, description="encrypt, and check the broker's certificate")
+    ca: FilePath | None = Field(
+        default=None, description="certificates to trust; the system's otherwise"
+    )
+    certificate: FilePath | None = Field(default=None, description="this device's, for the broker")
+    key: FilePath | None = Field(default=None, description="private key of `certificate`")
 
     @property
     def port_number(self) -> int:
@@ -63,11 +70,11 @@ class WebhookConfig(Model):
     url: SecretStr = Field(
         description="https://... that takes a POST; hidden, as it may be a secret"
     )
-    url_file: FilePath | None = Field(None, description="file that holds the url")
-    secret: SecretStr | None = Field(None, min_length=8, description="signs what is posted")
-    secret_file: FilePath | None = Field(None, description="file that holds the secret")
-    allow_private: bool = Field(False, description="allow addresses of the local network")
-    timeout: float = Field(10, gt=0, le=120, description="seconds for one attempt in all")
+    url_file: FilePath | None = Field(default=None, description="file that holds the url")
+    secret: SecretStr | None = Field(default=None, min_length=8, description="signs what is posted")
+    secret_file: FilePath | None = Field(default=None, description="file that holds the secret")
+    allow_private: bool = Field(default=False, description="allow addresses of the local network")
+    timeout: float = Field(default=10, gt=0, le=120, description="seconds for one attempt in all")
 
     def problems(self) -> list[tuple[Place, str]]:
         host, fault = _web_host(self.url.get_secret_value())
@@ -85,7 +92,7 @@ class CommandConfig(Model):
     run: tuple[str, ...] = Field(
         min_length=1, max_length=64, description="program, by its whole path, and its arguments"
     )
-    timeout: float = Field(10, gt=0, le=3600, description="seconds until it is ended")
+    timeout: float = Field(default=10, gt=0, le=3600, description="seconds until it is ended")
 
     def problems(self) -> list[tuple[Place, str]]:
         if not Path(self.run[0]).is_absolute():
@@ -98,12 +105,13 @@ class OutputsConfig(Model):
     """Who is told of events."""
 
     lines: LinesConfig | None = Field(
-        LinesConfig(), description="JSON lines, on standard output if nothing is said; null: none"
+        default_factory=LinesConfig,
+        description="JSON lines, on standard output if nothing is said; null: none",
     )
-    mqtt: MqttConfig | None = Field(None, description="broker; none if not given")
-    webhooks: tuple[WebhookConfig, ...] = Field((), max_length=32, description="addresses")
-    commands: tuple[CommandConfig, ...] = Field((), max_length=32, description="programs")
-    desktop: bool = Field(False, description="show a notification on this desktop")
+    mqtt: MqttConfig | None = Field(default=None, description="broker; none if not given")
+    webhooks: tuple[WebhookConfig, ...] = Field(default=(), max_length=32, description="addresses")
+    commands: tuple[CommandConfig, ...] = Field(default=(), max_length=32, description="programs")
+    desktop: bool = Field(default=False, description="show a notification on this desktop")
 
     def problems(self) -> list[tuple[Place, str]]:
         return [
