@@ -70,6 +70,10 @@ COMMANDS = {
         "Draw loss and held-out AUROC of training RUNS from their logs, and print where they "
         "ended.",
     ),
+    "service": LazyCommand(
+        "listen_edge.cli.service:service_group",
+        "Run `watch` as a systemd service, for months.",
+    ),
     "synthesize": LazyCommand(
         "listen_edge.cli.synthesize:synthesize",
         "Write positive, negative and combined text and questions about recordings, as JSONL "
