@@ -30,7 +30,11 @@ MAX_HEADER_BYTES = 8 << 10
 MAX_DATA_BYTES = 256 << 10  # what a server of many models tells of itself
 MAX_PAYLOAD_BYTES = 1 << 20  # half a minute of a satellite's sound
 MAX_RATE, MAX_CHANNELS = 48_000, 2
-_TYPES = {1: np.dtype("u1"), 2: np.dtype("<i2"), 4: np.dtype("<i4")}  # by bytes of a sample
+_TYPES: dict[int, np.dtype[Any]] = {
+    1: np.dtype("u1"),
+    2: np.dtype("<i2"),
+    4: np.dtype("<i4"),
+}  # by bytes of a sample
 
 
 class Peer:
@@ -171,10 +175,11 @@ def chunk_block(event: Event, name: str) -> Block:
     payload = event.payload or b""
     if len(payload) % (dtype.itemsize * n_channels):
         raise AudioError(f"{name}: {len(payload)} bytes of sound hold no whole number of frames")
-    samples = np.frombuffer(payload, dtype).astype(np.float32)
-    samples = samples / 128 - 1 if dtype.kind == "u" else samples / 2.0 ** (8 * dtype.itemsize - 1)
-    frames = samples.astype(np.float32).reshape(-1, n_channels)
-    return Block(frames, rate, time.monotonic())
+    scale = np.float32(2.0 ** (8 * dtype.itemsize - 1))
+    samples = np.frombuffer(payload, dtype).astype(np.float32) / scale
+    if dtype.kind == "u":
+        samples -= 1
+    return Block(samples.reshape(-1, n_channels), rate, time.monotonic())
 
 
 def _text(value: Any) -> str:
