@@ -34,6 +34,7 @@ from listen_edge.runtime.listening.listener import Listener
 from listen_edge.runtime.sources import Source
 from listen_edge.runtime.sources.file import FileSource
 from listen_edge.runtime.sources.stdin import StdinSource
+from tests.streams import muted_answers
 
 PAGE = Path(__file__).parent.parent / "docs/listening.md"
 BEGIN, END = "<!-- outcomes: python -m tests.outcomes --write -->\n", "<!-- end of outcomes -->\n"
@@ -122,6 +123,7 @@ def cases(folder: Path) -> Iterator[Case]:
     yield from _bands(folder, siren[:N])
     yield from _arrays(siren[:N])
     yield from _streams(folder, siren[:N])
+    yield Case("a live source", "muted", partial(muted_answers, [THERE, NOT_THERE]))
 
 
 def _formats(folder: Path, siren: Samples) -> Iterator[Case]:
@@ -142,12 +144,11 @@ def _formats(folder: Path, siren: Samples) -> Iterator[Case]:
     wav = whole["WAV"].read_bytes()
     for size in (0x7FFF_F000, 0x7FFF_FFFF, 0x8000_0000, 0xFFFF_FFFF):
         data = wav[:40] + struct.pack("<I", size) + wav[44:]
-        name = f"WAV of {size:#x} bytes"
-        yield _case("written to a pipe", name, _write(folder / name, data))
-    died = _write(folder / "died", wav[:40] + bytes(4) + wav[44:])
-    yield _case("recorder died", "WAV of 0 bytes", died)
+        path = _write(folder / f"{size}", data)
+        yield _case("written to a pipe", f"WAV of {size:#x} bytes", path)
     rf64 = _ffmpeg("-i", whole["WAV"], "-f", "wav", "-rf64", "always", "-")
-    yield _case("recorder died", "RF64 of 0 bytes", _write(folder / "died.rf64", rf64))
+    for name, data in {"WAV": wav[:40] + bytes(4) + wav[44:], "RF64": rf64}.items():
+        yield _case("recorder died", f"{name} of 0 bytes", _write(folder / f"died {name}", data))
 
 
 def _channels(siren: Samples) -> dict[str, Samples]:
@@ -256,8 +257,7 @@ def _arrays(siren: Samples) -> Iterator[Case]:
         "uint16": (scaled * 32767 + 32768).astype(np.uint16),
         "integers as floats": scaled * 32767,
     }
-    for name, array in arrays.items():
-        yield Case("arrays in Python", name, partial(_ask_samples, array))
+    yield from (Case("arrays in Python", n, partial(_ask_samples, a)) for n, a in arrays.items())
 
 
 def _ask_samples(samples: NDArray[Any], engine: Engine) -> list[Answer]:

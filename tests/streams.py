@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 
 from listen_edge.errors import AudioError
 from listen_edge.lines.answer import Answer, Reason
 from listen_edge.lines.heard import HeardLine
+from listen_edge.question import parse_concept
+from listen_edge.runtime.engine import Engine
 from listen_edge.runtime.hear_config import HearConfig
+from listen_edge.runtime.listening.listen_config import ListenConfig
+from listen_edge.runtime.listening.listener import Listener
 from listen_edge.runtime.score import judge
 from listen_edge.runtime.sources import Block, EndOfStream, Source
 from listen_edge.runtime.thresholds import Thresholds
@@ -101,6 +107,16 @@ class LevelEngine:
         sounds = (("level", presence),)
         return answers, HeardLine(source, window_s, sounds, doubt, -20.0, 0.0, 0.0, bundle)
 
+    def windows(
+        self, samples: np.ndarray, sample_rate: int
+    ) -> list[tuple[np.ndarray, float, Reason | None]]:
+        return [(samples[k : k + RATE], k / RATE, None) for k in range(0, len(samples), RATE // 2)]
+
+    def answer_window(
+        self, window: np.ndarray, questions: Sequence[str], **options: Any
+    ) -> list[Answer]:
+        return self.listen_window(window, questions, **options)[0]
+
     def unheard(
         self,
         questions: Sequence[str],
@@ -129,7 +145,7 @@ class LevelEngine:
     ) -> Answer:
         return Answer(
             question=question,
-            concept=question.strip("?"),
+            concept=parse_concept(question),
             state=state,  # type: ignore[arg-type]
             reason=reason,
             presence=presence,
@@ -144,6 +160,16 @@ class LevelEngine:
             source=source,
             bundle=self.bundle.id,
         )
+
+
+def muted_answers(questions: Sequence[str], engine: Engine) -> list[Answer]:
+    """Return what is said of a source that is muted before it is opened."""
+    source = ScriptedSource([], is_live=True)
+    listener = Listener(engine, source, questions, ListenConfig(checks_pace=False))
+    listener.mute()
+    with closing(iter(listener)) as lines:
+        answers = (line for line in lines if isinstance(line, Answer))
+        return [next(answers) for _ in questions]
 
 
 def read_all(source: Source, timeout_s: float = 20.0) -> list[Block]:

@@ -14,7 +14,8 @@ from listen_edge.errors import ListenEdgeError
 from listen_edge.lines.event import Event
 from listen_edge.lines.health import Health
 from listen_edge.runtime.listening.clips import MAX_CLIP_S, ClipRecorder
-from listen_edge.runtime.listening.listener import ListenConfig, Listener
+from listen_edge.runtime.listening.listen_config import ListenConfig
+from listen_edge.runtime.listening.listener import Listener
 from tests.streams import RATE, LevelEngine, ScriptedSource, tone
 from tests.test_listener import TRIGGER
 
@@ -53,6 +54,14 @@ def test_a_clip_has_an_end_though_the_event_has_none(tmp_path: Path) -> None:
         clips.hear(level(second, 1.0))
     (path,) = tmp_path.iterdir()
     assert soundfile.info(path).duration == pytest.approx(MAX_CLIP_S, abs=1.0)
+
+
+def test_two_sources_that_hear_one_sound_at_one_moment_have_a_clip_each(tmp_path: Path) -> None:
+    sources = [ClipRecorder(tmp_path) for _ in range(40)]
+    names = [clips.begin("siren", ago_s=0.0) for clips in sources]
+    for clips in sources:
+        clips.close()
+    assert sorted(map(str, tmp_path.iterdir())) == sorted(set(names)) and len(set(names)) == 40
 
 
 def test_history_is_bounded(tmp_path: Path) -> None:

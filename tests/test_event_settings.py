@@ -21,7 +21,8 @@ from listen_edge.cli.root import cli
 from listen_edge.errors import BundleError
 from listen_edge.event_settings import EventSettings, OwnThresholds
 from listen_edge.lines.event import Event
-from listen_edge.runtime.listening.listener import ListenConfig, Listener
+from listen_edge.runtime.listening.listen_config import ListenConfig
+from listen_edge.runtime.listening.listener import Listener
 from listen_edge.runtime.thresholds import Thresholds
 from tests.streams import LevelEngine, ScriptedSource, tone
 

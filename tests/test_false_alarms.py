@@ -10,7 +10,8 @@ import pytest
 
 from listen_edge.event_settings import EventSettings
 from listen_edge.lines.event import Event
-from listen_edge.runtime.listening.listener import ListenConfig, Listener
+from listen_edge.runtime.listening.listen_config import ListenConfig
+from listen_edge.runtime.listening.listener import Listener
 from listen_edge.runtime.listening.trigger import TriggerConfig
 from listen_edge.runtime.measure.false_alarms import (
     Operation,

@@ -13,7 +13,8 @@ from listen_edge.lines.answer import Answer
 from listen_edge.lines.health import Health
 from listen_edge.lines.heard import HeardLine
 from listen_edge.runtime.hear_config import HearConfig
-from listen_edge.runtime.listening.listener import Line, ListenConfig, Listener, listen
+from listen_edge.runtime.listening.listen_config import ListenConfig
+from listen_edge.runtime.listening.listener import Line, Listener, listen
 from tests.streams import RATE, LevelEngine, ScriptedSource, sweep, tone
 from tests.test_listener import CONFIG, answers_of, lines_of
 

@@ -18,7 +18,8 @@ from listen_edge.lines.answer import Answer, Reason
 from listen_edge.lines.event import Event
 from listen_edge.lines.health import Health
 from listen_edge.runtime.engine import Engine
-from listen_edge.runtime.listening.listener import Line, ListenConfig, Listener, listen
+from listen_edge.runtime.listening.listen_config import ListenConfig
+from listen_edge.runtime.listening.listener import Line, Listener, listen
 from listen_edge.runtime.listening.liveness import LivenessConfig
 from listen_edge.runtime.listening.trigger import TriggerConfig
 from listen_edge.runtime.sources import Block

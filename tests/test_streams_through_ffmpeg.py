@@ -13,7 +13,8 @@ import pytest
 from listen_edge.errors import AudioError
 from listen_edge.lines.answer import Answer
 from listen_edge.lines.health import Health
-from listen_edge.runtime.listening.listener import ListenConfig, Listener
+from listen_edge.runtime.listening.listen_config import ListenConfig
+from listen_edge.runtime.listening.listener import Listener
 from listen_edge.runtime.listening.liveness import LivenessConfig
 from listen_edge.runtime.sources.ffmpeg import FfmpegSource
 from tests.streams import RATE, LevelEngine, read_all, sweep

@@ -15,7 +15,7 @@ from listen_edge.cli.options import engine_options, load_engine, parse_confirm
 from listen_edge.runtime.measure.mixing import CLEAR, MASKED, OVER
 
 if TYPE_CHECKING:
-    from listen_edge.runtime.listening.listener import ListenConfig
+    from listen_edge.runtime.listening.listen_config import ListenConfig
     from listen_edge.runtime.measure.false_alarms import Operation
     from listen_edge.runtime.measure.sweep import Choice
     from listen_edge.runtime.measure.traces import Traces
@@ -64,7 +64,7 @@ def bench_events(
     from dataclasses import replace
 
     from listen_edge.question import parse_concept
-    from listen_edge.runtime.listening.listener import ListenConfig
+    from listen_edge.runtime.listening.listen_config import ListenConfig
     from listen_edge.runtime.measure.hearing import Hearing
     from listen_edge.runtime.measure.tune import TARGETS
 
@@ -125,7 +125,7 @@ def bench_thresholds(
 
     One choice is shown by question, several in a line each.
     """
-    from listen_edge.runtime.listening.listener import ListenConfig
+    from listen_edge.runtime.listening.listen_config import ListenConfig
     from listen_edge.runtime.listening.trigger import TriggerConfig
     from listen_edge.runtime.measure.sweep import manifest_field, own_thresholds, sweep
     from listen_edge.runtime.measure.traces import read_traces

@@ -20,7 +20,8 @@ from listen_edge.runtime.hear_config import HearConfig
 if TYPE_CHECKING:
     from listen_edge.cli.stopping import StopSignals
     from listen_edge.runtime.engine import Engine
-    from listen_edge.runtime.listening.listener import Line, ListenConfig
+    from listen_edge.runtime.listening.listen_config import ListenConfig
+    from listen_edge.runtime.listening.listener import Line
     from listen_edge.runtime.sources import Source
 
 _LIVE = (Path("mic"),)
@@ -93,7 +94,7 @@ def hear(
     hearing, telling = HearConfig(top, least), _Telling(form, each_window)
     load = partial(load_head_engine, bundle, backend, threads)
     if files == _LIVE:
-        from listen_edge.runtime.listening.listener import ListenConfig
+        from listen_edge.runtime.listening.listen_config import ListenConfig
 
         config = ListenConfig(hop_s=hop, hearing=hearing, waits_for_device=wait_for_device)
         return _hear_live(live_source(**live), load, config, telling)

@@ -22,7 +22,7 @@ from listen_edge.runtime.thresholds import Thresholds, chosen_thresholds
 if TYPE_CHECKING:
     from listen_edge.event_settings import EventSettings
     from listen_edge.runtime.engine import Engine
-    from listen_edge.runtime.listening.listener import ListenConfig
+    from listen_edge.runtime.listening.listen_config import ListenConfig
 
 _TRIGGER, _LIVENESS = TriggerConfig(), LivenessConfig()
 
@@ -125,7 +125,7 @@ def listen_config(
     Raises:
         ListenEdgeError: options that cannot go together.
     """
-    from listen_edge.runtime.listening.listener import ListenConfig
+    from listen_edge.runtime.listening.listen_config import ListenConfig
 
     shipped = ListenConfig.of(settings)
     is_shipped = on is None and off is None

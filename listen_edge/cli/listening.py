@@ -21,7 +21,8 @@ from listen_edge.runtime.hear_config import HearConfig
 
 if TYPE_CHECKING:
     from listen_edge.runtime.engine import Engine
-    from listen_edge.runtime.listening.listener import Line, ListenConfig, Listener
+    from listen_edge.runtime.listening.listen_config import ListenConfig
+    from listen_edge.runtime.listening.listener import Line, Listener
     from listen_edge.runtime.listening.timeline import Timeline
     from listen_edge.runtime.sources import Source
 

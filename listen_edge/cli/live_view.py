@@ -23,7 +23,13 @@ from listen_edge.lines.heard import NOTHING, HeardLine
 from listen_edge.runtime.listening.timeline import Timeline
 
 _STATE_STYLES = {"present": "bold red", "absent": "green", "unknown": "yellow"}
-_SOURCE_STYLES = {"healthy": "green", "alarmed": "yellow", "recovering": "yellow", "failed": "red"}
+_SOURCE_STYLES = {
+    "healthy": "green",
+    "alarmed": "yellow",
+    "recovering": "yellow",
+    "failed": "red",
+    "muted": "yellow",
+}
 _BAR_WIDTH, _METER_WIDTH = 24, 16
 _QUIETEST_DBFS = -70.0
 _N_EVENTS = 6

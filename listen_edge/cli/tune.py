@@ -67,7 +67,7 @@ def tune(
     """
     from listen_edge.bundle.thresholds import TunedThresholds
     from listen_edge.question import parse_concept
-    from listen_edge.runtime.listening.listener import ListenConfig
+    from listen_edge.runtime.listening.listen_config import ListenConfig
     from listen_edge.runtime.measure.hearing import Hearing
     from listen_edge.runtime.measure.tune import operations, tuned
 

@@ -26,6 +26,7 @@ Reason = Literal[
     "warming_up",  # less than a whole window has been heard so far
     "stale",  # no audio since the last window
     "no_audio",  # the source is not healthy, see its health lines
+    "muted",  # the source was closed because somebody wanted that
     "below_gate",  # not unknown but absent: quieter than the level gate that the user has set
 ]
 

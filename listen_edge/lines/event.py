@@ -14,7 +14,8 @@ Ending = Literal[
     "not_heard",  # the sound is no longer there
     "no_audio",  # nothing could be heard any more: the sound may go on
     "end_of_stream",  # the recording ended
-    "stopped",  # the program was asked to stop
+    "muted",  # the source was closed because somebody wanted that
+    "stopped",  # the program was asked to stop, or to listen for it no more
 ]
 
 

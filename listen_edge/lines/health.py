@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 from listen_edge.lines import JsonLine, LineType
 
-SourceState = Literal["healthy", "alarmed", "recovering", "failed"]
+SourceState = Literal["healthy", "alarmed", "recovering", "failed", "muted"]
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Health(JsonLine):
 
     Attributes:
         state: healthy; alarmed (nothing arrives); recovering (it is being opened again); failed
-            (three restarts were in vain, slower attempts go on).
+            (three restarts were in vain, slower attempts go on); muted (closed on demand).
         message: what happened, in words; None for a heartbeat.
         n_windows: windows answered since the start.
         n_dropped: windows skipped to keep up.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import re
+import threading
 from collections import deque
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,25 @@ class _Clip:
     pieces: list[NDArray[np.int16]] = field(default_factory=list)
     n_samples: int = 0
     n_left: int | None = None  # samples still to come; None while the event goes on
+
+
+class _Stamps:
+    """Times to the millisecond, none twice: two sources may hear one sound at one moment."""
+
+    def __init__(self) -> None:
+        self._lock, self._newest = threading.Lock(), deque[datetime](maxlen=64)
+
+    def next(self) -> str:
+        with self._lock:
+            now = datetime.now(timezone.utc)
+            now = now.replace(microsecond=now.microsecond // 1000 * 1000)
+            while now in self._newest:
+                now += timedelta(milliseconds=1)
+            self._newest.append(now)
+            return now.strftime("%Y%m%dT%H%M%S.%f")[:-3] + "Z"
+
+
+_stamps = _Stamps()
 
 
 class ClipRecorder:
@@ -73,9 +93,8 @@ class ClipRecorder:
     def begin(self, concept: str, ago_s: float) -> str:
         """Begin a clip of an event that began ago_s ago; return its path."""
         self.close_one(concept)
-        now = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S.%f")[:-3]
         name = re.sub(r"[^a-z0-9]+", "-", concept.lower()).strip("-") or "sound"
-        clip = self._clips[concept] = _Clip(self._folder / f"{now}Z_{name}.flac")
+        clip = self._clips[concept] = _Clip(self._folder / f"{_stamps.next()}_{name}.flac")
         past = _joined(list(self._history))
         self._extend(clip, past[-round((ago_s + self._before_s) * SAMPLE_RATE) :])
         return str(clip.path)

@@ -2,94 +2,55 @@
 
 The same code runs a microphone and a recording. A live source brings three things more: windows are
 skipped to keep up, liveness is watched, and what was not heard is answered "unknown" at every hop.
+What is asked may change between two windows, and a live source may be muted.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass, field, replace
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import replace
 from pathlib import Path
 
-from listen_edge.audio import level_dbfs
-from listen_edge.audio.audibility import is_below
 from listen_edge.audio.limits import MIN_DURATION_S
-from listen_edge.bundle.opening import open_bundle
 from listen_edge.errors import AudioError, ListenEdgeError
-from listen_edge.event_settings import EventSettings
 from listen_edge.lines.answer import Answer, Reason
 from listen_edge.lines.event import Ending, Event
 from listen_edge.lines.health import Health
 from listen_edge.lines.heard import HeardLine
 from listen_edge.log_mel import SAMPLE_RATE
-from listen_edge.question import parse_concept
-from listen_edge.runtime.answers import unheard_sounds
 from listen_edge.runtime.engine import Engine
-from listen_edge.runtime.hear_config import HearConfig
+from listen_edge.runtime.listening.answering import Answering, Said
 from listen_edge.runtime.listening.clips import ClipRecorder
 from listen_edge.runtime.listening.events import Events
 from listen_edge.runtime.listening.health import Counts, HealthReports
-from listen_edge.runtime.listening.liveness import Liveness, LivenessConfig
+from listen_edge.runtime.listening.listen_config import ListenConfig
+from listen_edge.runtime.listening.liveness import Liveness
 from listen_edge.runtime.listening.pace import pace_warning
+from listen_edge.runtime.listening.question import Question, by_concept
 from listen_edge.runtime.listening.reception import Reception
-from listen_edge.runtime.listening.trigger import Trigger, TriggerConfig
 from listen_edge.runtime.listening.window import Feed, Window
 from listen_edge.runtime.sources import EndOfStream, Source
 from listen_edge.runtime.sources.choose import open_source
-from listen_edge.runtime.thresholds import Thresholds
 
 Line = Answer | Event | Health | HeardLine
+Turn = Callable[[], AbstractContextManager[bool]]  # gives whether others were waited for
 
 _READ_S = 0.2  # longest wait for a block: how soon stop() is seen
-
-
-@dataclass(frozen=True)
-class ListenConfig:
-    """How to listen.
-
-    Attributes:
-        hop_s: seconds between windows; None: the bundle's.
-        hearing: what to tell of each window beside the answers; None: nothing.
-        trigger: when presence becomes an event.
-        thresholds: of events, by concept, for those that differ from the trigger's.
-        gate_dbfs: windows whose loudest 0.1 s is below are "absent (below_gate)", without the LLM;
-            None: no gate.
-        liveness: when a live source is opened again.
-        waits_for_device: a live source that is not there yet is waited for, not an error.
-        clips_dir: where the sound of events is kept; None: nowhere.
-        heartbeat_s: between health lines when nothing changes.
-    """
-
-    hop_s: float | None = None
-    hearing: HearConfig | None = None
-    trigger: TriggerConfig = field(default_factory=TriggerConfig)
-    thresholds: Mapping[str, Thresholds] = field(default_factory=dict)
-    gate_dbfs: float | None = None
-    liveness: LivenessConfig = field(default_factory=LivenessConfig)
-    waits_for_device: bool = False
-    clips_dir: Path | None = None
-    heartbeat_s: float = 60.0
-
-    @classmethod
-    def of(cls, settings: EventSettings | None) -> ListenConfig:
-        """Return how to listen with a bundle that carries these settings, see Manifest.events."""
-        if settings is None:
-            return cls()
-        thresholds = Thresholds(settings.on, settings.off)
-        own = {one.concept: Thresholds(one.on, one.off) for one in settings.by_concept}
-        return cls(trigger=TriggerConfig(thresholds, settings.confirm), thresholds=own)
 
 
 class Listener:
     """Iterate over it once for answers, events and health as they come.
 
     Args:
-        engine: answers the windows; not to be used elsewhere meanwhile.
+        engine: answers the windows; used in turns alone, but for Engine.unheard.
         source: see sources.Source; opened and closed here.
         questions: see parse_concept; two wordings of one question are asked once.
         config: None: the bundle's settings of events, and the defaults of ListenConfig.
+        turn: is entered around each use of an engine that others use too; None: nobody else does.
 
     Raises:
         ListenEdgeError: an impossible configuration.
@@ -103,8 +64,10 @@ class Listener:
         self,
         engine: Engine,
         source: Source,
-        questions: Sequence[str],
+        questions: Sequence[str | Question],
         config: ListenConfig | None = None,
+        *,
+        turn: Turn | None = None,
     ) -> None:
         config = config or ListenConfig.of(engine.bundle.manifest.events)
         hop_s = engine.hop_s if config.hop_s is None else config.hop_s
@@ -112,30 +75,57 @@ class Listener:
             raise ListenEdgeError(
                 f"--hop {hop_s:g}: expected 0.1 to {engine.window_s:g} s, the bundle's window"
             )
-        if config.hearing is not None:
-            engine.bundle.require_head()
-        by_concept = {parse_concept(question): question for question in reversed(questions)}
-        self.concepts = list(reversed(by_concept))
-        self.questions = [by_concept[concept] for concept in self.concepts]
         self.hop_s = hop_s
         self._engine, self._source, self._config = engine, source, config
-        thresholds = [config.thresholds.get(c, config.trigger.thresholds) for c in self.concepts]
-        self.on_thresholds = [limits.on for limits in thresholds]
+        self._turn = turn or (lambda: nullcontext(False))
+        self._answering = Answering(
+            engine, source.name, hearing=config.hearing, gate_dbfs=config.gate_dbfs
+        )
+        self._asked = self._as_asked(questions)
+        self._wanted: deque[dict[str, Question]] = deque(maxlen=1)
+        self._answering.questions = self.questions
         self._clips = None
         if config.clips_dir is not None:
             history_s = engine.window_s + config.trigger.confirm[1] * hop_s
             self._clips = ClipRecorder(config.clips_dir, history_s=history_s)
-        triggers = (Trigger(limits, config.trigger, hop_s) for limits in thresholds)
-        self._events = Events(
-            dict(zip(self.concepts, triggers, strict=True)), by_concept, source.name, self._clips
-        )
+        self._events = Events(self._asked, hop_s, source.name, self._clips)
         self._reports = HealthReports(
             source.name, tick_s=config.liveness.tick_s, heartbeat_s=config.heartbeat_s
         )
-        self._stop = threading.Event()
-        self._wanted_bundle: str | None = None
-        self._liveness = Liveness(config.liveness, time.monotonic())  # a recording stays healthy
-        self._counts = Counts()
+        self._stop, self._mute = threading.Event(), threading.Event()
+        self.liveness = Liveness(config.liveness, time.monotonic())  # a recording stays healthy
+        self.counts = Counts()
+
+    @property
+    def concepts(self) -> list[str]:
+        """What is asked about at the moment."""
+        return list(self._asked)
+
+    @property
+    def questions(self) -> list[str]:
+        """Their questions, in the same order."""
+        return [asked.words for asked in self._asked.values()]
+
+    @property
+    def on_thresholds(self) -> list[float]:
+        """The presence that begins an event of each."""
+        return [asked.trigger.thresholds.on for asked in self._asked.values()]
+
+    def change_questions(self, questions: Sequence[str | Question]) -> None:
+        """Ask these from the next window on; those asked before keep their events. From any thread.
+
+        Raises:
+            QuestionError, ListenEdgeError: as for Listener; nothing changes.
+        """
+        self._wanted.append(self._as_asked(questions))
+
+    def mute(self) -> None:
+        """Close a live source soon: from then on all is "unknown (muted)". From any thread."""
+        self._mute.set()
+
+    def unmute(self) -> None:
+        """Open a muted source again."""
+        self._mute.clear()
 
     def stop(self) -> None:
         """End the iteration soon, events closed. From any thread or signal handler."""
@@ -146,7 +136,7 @@ class Listener:
 
         A health line tells what became of it. From any thread or signal handler.
         """
-        self._wanted_bundle = name_or_path
+        self._answering.want_bundle(name_or_path)
 
     def __iter__(self) -> Generator[Line, None, None]:
         try:
@@ -170,12 +160,13 @@ class Listener:
                     continue
                 heard_at_s = time.monotonic()
                 for window in feed.push(block):
-                    yield from self._answer(window, window.doubt)
+                    yield from self._change_questions()
+                    yield from self._answer(window)
         except EndOfStream:
             ending = "end_of_stream"
             for window in feed.finish():
-                yield from self._answer(window, window.doubt)
-            if self._counts.windows == 0:
+                yield from self._answer(window)
+            if self.counts.windows == 0:
                 raise AudioError(
                     f"{self._source.name}: holds less than {MIN_DURATION_S} s of sound"
                 ) from None
@@ -200,38 +191,57 @@ class Listener:
             hop_s=self.hop_s,
             config=self._config.liveness,
             waits_for_device=self._config.waits_for_device,
+            is_muted=self._mute.is_set(),
         )
         while not (self._stop.is_set() or reception.has_ended):
+            yield from self._change_questions()
+            yield from self._change_muting(reception)
             windows = reception.take(min(_READ_S, self.hop_s))
             if windows:
-                n_skipped = len(windows) - 1
-                self._counts = replace(self._counts, dropped=self._counts.dropped + n_skipped)
-                doubt: Reason | None = "overloaded" if n_skipped else None
-                yield from self._answer(windows[-1], windows[-1].doubt or doubt)
+                yield from self._answer_newest(windows, reception)
             elif unheard := reception.unheard():
-                reason, span_s = unheard
-                yield from self._say(*self._unheard(reason, span_s))
+                yield from self._say(self._answering.unheard(*unheard))
             yield from self._watch(reception)
-        if reception.has_ended and self._counts.windows == 0:
+        if reception.has_ended and self.counts.windows == 0:
             raise AudioError(
                 f"{self._source.name}: ended before {MIN_DURATION_S} s of sound had come; did what "
                 "records it fail?"
             )
         yield from self._close_events("end_of_stream" if reception.has_ended else "stopped")
 
+    def _change_muting(self, reception: Reception) -> Iterator[Line]:
+        if self._mute.is_set() and not reception.is_muted:
+            reception.mute()
+            yield from self._close_events("muted")
+        elif reception.is_muted and not self._mute.is_set():
+            reception.unmute()
+
+    def _answer_newest(self, windows: list[Window], reception: Reception) -> Iterator[Line]:
+        with self._turn() as has_waited:
+            if has_waited:
+                windows = windows + reception.take_waiting()
+            n_skipped, newest = len(windows) - 1, windows[-1]
+            self.counts = replace(self.counts, dropped=self.counts.dropped + n_skipped)
+            doubt: Reason | None = "overloaded" if n_skipped else None
+            told = self._ask(newest, newest.doubt or doubt)
+        yield from self._tell(*told)
+
     def _watch(self, reception: Reception) -> Iterator[Line]:
         """Tell what has changed, and that all is well from time to time."""
         reception.tend()
-        live = self._liveness = reception.liveness
-        self._counts = replace(self._counts, overflows=reception.n_overflows)
-        news = self._reports.news(live, self._counts)
+        live = self.liveness = reception.liveness
+        self.counts = replace(self.counts, overflows=reception.n_overflows)
+        news = self._reports.news(live, self.counts)
         if news is not None:
             yield news
 
     def _check_pace(self) -> Iterator[Line]:
         """Measure a window before listening, and propose a hop that this machine can keep."""
+        if not self._config.checks_pace:
+            return
         hearing = self._config.hearing
-        warning = pace_warning(self._engine, self.questions, hearing, hop_s=self.hop_s)
+        with self._turn():
+            warning = pace_warning(self._engine, self.questions, hearing, hop_s=self.hop_s)
         if warning is not None:
             yield self._health(warning)
 
@@ -242,63 +252,47 @@ class Listener:
         tap = self._clips.hear if self._clips is not None else None
         return Feed(n_window, n_hop, begin_s=begin_s, tap=tap)
 
-    def _swap(self) -> Iterator[Line]:
-        wanted, self._wanted_bundle = self._wanted_bundle, None
-        if wanted is None:
-            return
-        try:
-            bundle = open_bundle(wanted)
-            if self._config.hearing is not None:
-                bundle.require_head()
-            self._engine.swap_adapter(bundle)
-            yield self._health(f"answers with {self._engine.bundle.id} from now on")
-        except ListenEdgeError as err:
-            yield self._health(f"{self._engine.bundle.id} goes on: {err}")
+    def _as_asked(self, questions: Sequence[str | Question]) -> dict[str, Question]:
+        asked = [self._config.asked(q) if isinstance(q, str) else q for q in questions]
+        for one in asked:
+            one.trigger.check_hop(self.hop_s)
+        return by_concept(asked)
 
-    def _answer(self, window: Window, doubt: Reason | None) -> Iterator[Line]:
-        yield from self._swap()
-        level = level_dbfs(window.samples)
-        gate_dbfs, can_gate = self._config.gate_dbfs, doubt in (None, "narrow_band")
-        is_gated = can_gate and gate_dbfs is not None and is_below(gate_dbfs, window.samples)
-        if is_gated:
-            found = self._unheard("below_gate", (window.begin_s, window.end_s), level)
-        else:
-            found = self._engine.listen_window(
-                window.samples,
-                self.questions,
-                self._config.hearing,
-                start_s=window.begin_s,
-                source=self._source.name,
-                doubt=doubt,
-            )
-        self._counts = replace(
-            self._counts,
-            windows=self._counts.windows + 1,
-            gated=self._counts.gated + is_gated,
+    def _change_questions(self) -> Iterator[Line]:
+        if self._wanted:
+            wanted = self._wanted.pop()
+            yield from self._events.ask(wanted, self._engine.bundle.id)
+            self._asked = wanted
+            self._answering.questions = self.questions
+
+    def _answer(self, window: Window) -> Iterator[Line]:
+        with self._turn():
+            told = self._ask(window, window.doubt)
+        yield from self._tell(*told)
+
+    def _ask(self, window: Window, doubt: Reason | None) -> tuple[str | None, Said]:
+        """Ask about a window, and return what is to be told: of a swap, and of the window."""
+        swapped, said = self._answering.swap(), self._answering.of_window(window, doubt)
+        self.counts = replace(
+            self.counts,
+            windows=self.counts.windows + 1,
+            gated=self.counts.gated + said.is_gated,
             lag_s=time.monotonic() - window.received_s,
-            level_dbfs=level,
+            level_dbfs=said.level_dbfs,
         )
-        yield from self._say(*found)
+        return swapped, said
 
-    def _unheard(
-        self, reason: Reason, window_s: tuple[float, float], level: float | None = None
-    ) -> tuple[list[Answer], HeardLine | None]:
-        engine, name = self._engine, self._source.name
-        answers = engine.unheard(
-            self.questions, reason, window_s=window_s, source=name, level=level
-        )
-        if self._config.hearing is None:
-            return answers, None
-        return answers, unheard_sounds(
-            reason, engine.bundle, window_s=window_s, source=name, level=level
-        )
+    def _tell(self, swapped: str | None, said: Said) -> Iterator[Line]:
+        if swapped is not None:
+            yield self._health(swapped)
+        yield from self._say(said)
 
-    def _say(self, answers: list[Answer], heard: HeardLine | None) -> Iterator[Line]:
+    def _say(self, said: Said) -> Iterator[Line]:
         """Give out what a window held, the answers about it, and the events they make."""
-        if heard is not None:
-            yield heard
-        yield from answers
-        yield from self._events.of(answers)
+        if said.heard is not None:
+            yield said.heard
+        yield from said.answers
+        yield from self._events.of(said.answers)
         yield from self._tell_clip_problems()
 
     def _close_events(self, ending: Ending) -> Iterator[Line]:
@@ -312,7 +306,7 @@ class Listener:
             yield self._health(problem)
 
     def _health(self, message: str) -> Health:
-        return self._reports.line(message, self._liveness, self._counts)
+        return self._reports.line(message, self.liveness, self.counts)
 
 
 def listen(

@@ -5,7 +5,7 @@
       └──────────────── frames arrive (from any state) ────────────────────┴───── failed <────────┘
 
 Restarts in `recovering` come with back-off; in `failed` they go on slowly, for ever, and each says
-so.
+so. From any state `mute` leads to `muted`, where nothing is expected, and `unmute` to `recovering`.
 
 Source: the states, the tick and the 30 s are BirdNET-Go's, which learnt them from cameras.
 """
@@ -71,8 +71,20 @@ class Liveness:
             wait_s = backoffs[self._n_attempts]
         self._restart_at_s = now_s + wait_s
 
+    def mute(self) -> None:
+        """The source was closed and is to stay so."""
+        self.state, self.message = "muted", "muted: the device is closed"
+        self._restart_at_s, self._n_attempts = None, 0
+
+    def unmute(self, now_s: float) -> None:
+        """The source is being opened again."""
+        self.state, self.message = "recovering", "unmuted: opening the source again"
+        self._last_frames_s = now_s
+
     def tick(self, now_s: float) -> bool:
         """Return whether the source is to be opened again now."""
+        if self.state == "muted":
+            return False
         silent_s = now_s - self._last_frames_s
         if self._restart_at_s is None:
             if silent_s < self._config.silent_after_s:

@@ -15,6 +15,7 @@ from listen_edge.runtime.listening.window import Feed, Window
 from listen_edge.runtime.sources import Block, EndOfStream, Source
 
 _STALE_S = 1.0  # without audio, beyond the hop
+_DRAIN_S = 0.05  # longest time to take blocks that wait
 
 
 class Reception:
@@ -26,6 +27,7 @@ class Reception:
         hop_s: between windows, and between two reports of what is not heard.
         config: see LivenessConfig.
         waits_for_device: a source that is not there at first is no error.
+        is_muted: it is not opened before unmute.
 
     Attributes:
         liveness: state and message of the source.
@@ -44,6 +46,7 @@ class Reception:
         hop_s: float,
         config: LivenessConfig,
         waits_for_device: bool,
+        is_muted: bool = False,
     ) -> None:
         now_s = time.monotonic()
         self.liveness = Liveness(config, now_s)
@@ -54,6 +57,26 @@ class Reception:
         self._has_heard = False
         self._end_s, self._end_at_s = 0.0, now_s  # how far the stream was told; and when
         self._frames_at_s = self._told_at_s = now_s
+        if is_muted:
+            self.mute()
+        else:
+            self._open()
+
+    @property
+    def is_muted(self) -> bool:
+        """Whether the source is closed because that is wanted."""
+        return self.liveness.state == "muted"
+
+    def mute(self) -> None:
+        """Close the source until unmute; of what was heard nothing is kept."""
+        self._source.close()
+        self._feed, self._is_open = None, False
+        self.liveness.mute()
+
+    def unmute(self) -> None:
+        """Open the source again."""
+        self._frames_at_s = time.monotonic()
+        self.liveness.unmute(self._frames_at_s)
         self._open()
 
     def take(self, timeout_s: float) -> list[Window]:
@@ -61,11 +84,18 @@ class Reception:
 
         Takes no longer than timeout_s: a writer that is faster than we are would never let go.
         """
-        windows: list[Window] = []
-        until_s = time.monotonic() + timeout_s
         if not self._is_open:
             time.sleep(timeout_s)
-            return windows
+            return []
+        return self._take(timeout_s, time.monotonic() + timeout_s)
+
+    def take_waiting(self) -> list[Window]:
+        """Return the windows that have come meanwhile, without waiting for more."""
+        can_read = self._is_open and not self.has_ended
+        return self._take(0.0, time.monotonic() + _DRAIN_S) if can_read else []
+
+    def _take(self, timeout_s: float, until_s: float) -> list[Window]:
+        windows: list[Window] = []
         try:
             block = self._source.read(timeout_s)
             while block is not None:
@@ -84,7 +114,7 @@ class Reception:
     def unheard(self) -> tuple[Reason, tuple[float, float]] | None:
         """Return, once a hop, why nothing is heard and from when to when; None if all is well."""
         now_s = time.monotonic()
-        reason = self._why_unheard(now_s)
+        reason: Reason | None = "muted" if self.is_muted else self._why_unheard(now_s)
         if reason is None or now_s - self._told_at_s < self._hop_s:
             return None
         span_s = self._end_s, self._stream_s(now_s)

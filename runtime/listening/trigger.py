@@ -126,6 +126,13 @@ class Trigger:
             return self._begin(now_s, hits)
         return None
 
+    def retune(self, thresholds: Thresholds, config: TriggerConfig) -> None:
+        """Go on with other settings: an event, a cooldown and what is confirmed so far are kept."""
+        config.check_hop(self._hop_s)
+        self._thresholds, self._config = thresholds, config
+        hits = (hit if hit is not None and hit[1] >= thresholds.on else None for hit in self._hits)
+        self._hits = deque(hits, maxlen=config.confirm[1])
+
     def close(self, ending: Ending) -> Change | None:
         """End an event that is going on, because listening ends."""
         return self._end(self._heard_s, ending) if self.state == "active" else None

@@ -22,7 +22,8 @@ from listen_edge.lines.answer import Answer
 from listen_edge.log_mel import SAMPLE_RATE
 from listen_edge.question import can_be_asked, parse_concept
 from listen_edge.runtime.engine import Engine
-from listen_edge.runtime.listening.listener import ListenConfig, Listener
+from listen_edge.runtime.listening.listen_config import ListenConfig
+from listen_edge.runtime.listening.listener import Listener
 from listen_edge.runtime.measure.background import mixture
 from listen_edge.runtime.measure.mixing import CLEAR, Condition
 from listen_edge.runtime.measure.traces import (

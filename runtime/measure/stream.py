@@ -23,7 +23,8 @@ from listen_edge.lines.health import Health
 from listen_edge.log_mel import SAMPLE_RATE
 from listen_edge.question import parse_concept
 from listen_edge.runtime.engine import Engine
-from listen_edge.runtime.listening.listener import ListenConfig, Listener
+from listen_edge.runtime.listening.listen_config import ListenConfig
+from listen_edge.runtime.listening.listener import Listener
 from listen_edge.runtime.listening.pace import window_seconds
 from listen_edge.runtime.measure.background import LEAD_S, TAIL_S, mix
 from listen_edge.runtime.sources import Block, EndOfStream, Source
