@@ -119,11 +119,7 @@ class Engine:
     ) -> Iterator[list[Answer]]:
         """Yield the answers of each window in turn; arguments and errors as for ask."""
         asked = [questions] if isinstance(questions, str) else list(questions)
-        channels = at_16_khz(samples, sample_rate)
-        doubt: Reason | None = "narrow_band" if sample_rate <= NARROW_RATE else None
-        for start in self._window_starts(len(channels)):
-            window = channels[start : start + self._n_window]
-            start_s = start / self.sample_rate
+        for window, start_s, doubt in self.windows(samples, sample_rate):
             yield self.answer_window(window, asked, start_s=start_s, source=source, doubt=doubt)
 
     def answer_window(
@@ -297,11 +293,17 @@ class Engine:
     ) -> None:
         self.close()
 
-    def _window_starts(self, n_samples: int) -> list[int]:
-        """Return window starts at the hop; the last window ends where the recording ends."""
-        last = max(0, n_samples - self._n_window)
-        hop = round(self.hop_s * self.sample_rate)
-        return [*range(0, last, hop), last]
+    def windows(
+        self, samples: NDArray[np.generic], sample_rate: int
+    ) -> list[tuple[NDArray[np.float32], float, Reason | None]]:
+        """Return the windows at the hop, start in seconds and doubt; the last ends as it does."""
+        channels = at_16_khz(samples, sample_rate)
+        doubt: Reason | None = "narrow_band" if sample_rate <= NARROW_RATE else None
+        last, hop = max(0, len(channels) - self._n_window), round(self.hop_s * self.sample_rate)
+        return [
+            (channels[start : start + self._n_window], start / self.sample_rate, doubt)
+            for start in (*range(0, last, hop), last)
+        ]
 
     def _listen(
         self, channels: NDArray[np.float32], concepts: Sequence[str], wants_shown: bool
