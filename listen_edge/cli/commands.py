@@ -99,4 +99,8 @@ COMMANDS = {
         "listen_edge.cli.tune:tune",
         "Find each question's threshold for a wanted rate of false alarms, and what it then hears.",
     ),
+    "watch": LazyCommand(
+        "listen_edge.cli.watch:watch",
+        "Listen to many sources for many sounds, keep events and tell of them, until stopped.",
+    ),
 }
