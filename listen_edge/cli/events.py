@@ -127,7 +127,7 @@ def _confirm(config: Path | None, newest: list[StoredEvent]) -> tuple[int, int]:
     """Return the confirmation of a configuration, else of the newest event's bundle."""
     from listen_edge.bundle.opening import read_manifest
     from listen_edge.errors import BundleError
-    from listen_edge.runtime.listening.listener import ListenConfig
+    from listen_edge.runtime.listening.listen_config import ListenConfig
 
     bundle = newest[0].bundle.partition("@")[0]
     if config is not None:

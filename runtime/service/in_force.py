@@ -98,6 +98,6 @@ class InForce:
             Changes(
                 tuple(self.questions.added),
                 tuple(self.questions.moved.values()),
-                tuple(Muted(s, at and at.isoformat()) for s, at in self.until.items()),
+                tuple(Muted(s, at.isoformat() if at else None) for s, at in self.until.items()),
             )
         )

@@ -115,10 +115,7 @@ class Questions:
         priority: Priority,
     ) -> str:
         """Ask one more, and return its id; arguments and errors as for Service.add_question."""
-        ask = " ".join(ask.split())
         concept, there = parse_concept(ask), [source.id for source in self._config.sources]
-        if not ask.isprintable():
-            raise QuestionError("a question with control characters; expected words on one line")
         wanted = None if sources is None else tuple(known("source", s, there) for s in sources)
         chosen_thresholds(on, off, Thresholds())  # refuses what cannot be
         for asked in self._asked:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection
 from datetime import datetime
+from typing import Any
 
 from listen_edge.runtime.service.config.models import WatchConfig
 from listen_edge.runtime.service.opening import identity, listen_config, source_of
@@ -25,7 +26,7 @@ class Stations:
     def __init__(self, around: Surroundings) -> None:
         self._around = around
         self._stations: dict[str, Station] = {}
-        self._identities: dict[str, object] = {}
+        self._identities: dict[str, tuple[Any, ...]] = {}
 
     def follow(
         self, config: WatchConfig, questions: Questions, muted: Collection[str], now: datetime
