@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,11 @@ import soundfile
 from numpy.typing import NDArray
 
 from listen_edge.errors import ListenEdgeError
-from listen_edge.lines.answer import Answer, Reason, State
-from listen_edge.lines.event import Event, Phase
+from listen_edge.lines.answer import Answer, Reason
 from listen_edge.lines.health import Health
 from listen_edge.question import parse_concept
 from listen_edge.runtime.listening.listener import Line
+from listen_edge.runtime.listening.trigger import TriggerConfig
 from listen_edge.runtime.service.questions import UnknownIdError
 from listen_edge.runtime.service.records.store import Store
 from listen_edge.runtime.service.records.types import (
@@ -30,9 +31,17 @@ from listen_edge.runtime.service.records.types import (
 from listen_edge.runtime.service.service import Service
 from listen_edge.runtime.service.sharing import BusyError
 from listen_edge.runtime.service.subscription import Subscription
-
-BUNDLE = "fake@sha256:00000000"
-WINDOW_S, HOP_S = 5.0, 2.0
+from listen_edge.runtime.thresholds import Thresholds
+from tests.fake_lines import (
+    BUNDLE,
+    HOP_S,
+    WINDOW_S,
+    answer_line,
+    checked,
+    event_line,
+    question_status,
+    source_status,
+)
 
 
 class FakeService(Service):
@@ -57,11 +66,12 @@ class FakeService(Service):
         now = datetime.now(timezone.utc)
         self._started_at, self._hop = now, 0
         self._sources = {
-            key: _source(key, name, now) for key, name in (("kitchen", "Kitchen"), ("hall", "Hall"))
+            key: source_status(key, name, now)
+            for key, name in (("kitchen", "Kitchen"), ("hall", "Hall"))
         }
         self._questions = {
-            "siren": _question("siren", "siren?", ("kitchen", "hall"), 0.9, 0.5, "safety"),
-            "kettle": _question("kettle", "kettle whistling?", ("kitchen",), 0.95, 0.6),
+            "siren": question_status("siren", "siren?", ("kitchen", "hall"), 0.9, 0.5, "safety"),
+            "kettle": question_status("kettle", "kettle whistling?", ("kitchen",), 0.95, 0.6),
         }
         self._soundings: dict[tuple[str, str], Sounding] = {}
         self._open: dict[tuple[str, str], StoredEvent] = {}
@@ -102,9 +112,8 @@ class FakeService(Service):
         """
         asked, at = self._questions[question], at or datetime.now(timezone.utc)
         self._hop += 1
-        answer = _answer(asked, source, presence, reason, level_dbfs, self._hop)
-        known = None if answer.state == "unknown" else presence
-        self.store.add_presence(source, question, at, known)
+        answer = answer_line(asked, source, presence, reason, level_dbfs, self._hop)
+        self.store.add_presence(source, question, at, presence)
         self.tell(answer)
         self._follow(answer, asked, at)
         self._soundings[source, question] = Sounding(
@@ -157,7 +166,7 @@ class FakeService(Service):
                 duration_s=HOP_S,
                 clip=f"{asked.id}-{self._hop}.flac",
             )
-            self.tell(_event_line("start", self._open[key]))
+            self.tell(event_line("start", self._open[key]))
         elif key in self._open and (answer.presence is None or presence < asked.off):
             begun = self._open.pop(key)
             ended = self.store.end(
@@ -170,12 +179,10 @@ class FakeService(Service):
             n_samples = round(16_000 * min(10.0, ended.duration_s))
             tone = np.sin(2 * np.pi * 900 * np.arange(n_samples) / 16_000, dtype=np.float32)
             self.keep_clip(ended, 0.3 * tone)
-            self.tell(_event_line("end", ended))
+            self.tell(event_line("end", ended))
 
     def _change(self, source: str, **changes: Any) -> None:
-        known = self._sources[source]
-        values = {name: getattr(known, name) for name in known.__dataclass_fields__}
-        self._sources[source] = SourceStatus(**{**values, **changes})
+        self._sources[source] = replace(self._sources[source], **changes)
 
     # What a service is asked
 
@@ -205,11 +212,11 @@ class FakeService(Service):
         if any(question.concept == concept for question in self._questions.values()):
             raise ListenEdgeError(f'"{concept}" is asked already; remove that question first')
         key = "".join(c if c.isascii() and c.isalnum() else "-" for c in concept).strip("-")[:64]
-        question = _question(
+        question = question_status(
             key or "question",
             ask,
             tuple(sources or self._sources),
-            *_thresholds(0.95 if on is None else on, 0.6 if off is None else off),
+            *checked(0.95 if on is None else on, 0.6 if off is None else off),
             priority,
             from_config=False,
         )
@@ -221,11 +228,10 @@ class FakeService(Service):
         del self._questions[question]
 
     def set_thresholds(self, question: str, on: float, off: float) -> QuestionStatus:
-        old = self._known(self._questions, question)
-        values = {name: getattr(old, name) for name in old.__dataclass_fields__}
-        on, off = _thresholds(on, off)
-        self._questions[question] = QuestionStatus(**{**values, "on": on, "off": off})
-        return self._questions[question]
+        old: QuestionStatus = self._known(self._questions, question)
+        on, off = checked(on, off)
+        moved = self._questions[question] = replace(old, on=on, off=off)
+        return moved
 
     def mute(self, source: str, until: datetime | None = None) -> None:
         self._known(self._sources, source)
@@ -248,10 +254,10 @@ class FakeService(Service):
         self.uploads.append((samples.shape, sample_rate, list(questions)))
         answers = []
         for words in questions:
-            asked = _question("upload", words, (), 0.9, 0.5)
+            asked = question_status("upload", words, (), 0.9, 0.5)
             presence = self.presences.get(asked.concept, 0.02)
             reason: Reason | None = "inaudible" if presence is None else None
-            answers.append(_answer(asked, "samples", presence, reason, -30.0, 1))
+            answers.append(answer_line(asked, "samples", presence, reason, -30.0, 1))
         return answers
 
     def test_fire(
@@ -269,6 +275,11 @@ class FakeService(Service):
             {"name": "lines", "n_delivered": 12, "n_pending": 0, "error": None},
             {"name": "webhook:phone", "n_delivered": 9, "n_pending": 3, "error": "refused"},
         ]
+
+    def trigger(self, question: str, source: str) -> TriggerConfig:
+        self._known(self._sources, source)
+        asked = self._known(self._questions, question)
+        return TriggerConfig(Thresholds(asked.on, asked.off), confirm=(1, 1))
 
     def subscribe(self, kinds: tuple[type[Line], ...]) -> Subscription:
         subscription = Subscription(kinds, on_close=self._subscriptions.remove)
@@ -297,98 +308,3 @@ class FakeService(Service):
         if key not in table:
             raise UnknownIdError("id", key, list(table))
         return table[key]
-
-
-def _source(key: str, name: str, now: datetime) -> SourceStatus:
-    return SourceStatus(
-        id=key,
-        name=name,
-        state="healthy",
-        message=None,
-        since=now,
-        level_dbfs=None,
-        lag_s=0.0,
-        n_windows=0,
-        n_dropped=0,
-        n_overflows=0,
-        n_restarts=0,
-        heard_at=None,
-    )
-
-
-def _question(
-    key: str,
-    ask: str,
-    sources: tuple[str, ...],
-    on: float,
-    off: float,
-    priority: Priority = "normal",
-    from_config: bool = True,
-) -> QuestionStatus:
-    return QuestionStatus(
-        id=key,
-        ask=ask,
-        concept=parse_concept(ask),
-        sources=sources,
-        on=on,
-        off=off,
-        priority=priority,
-        is_quiet=False,
-        calibrated=True,
-        from_config=from_config,
-    )
-
-
-def _thresholds(on: float, off: float) -> tuple[float, float]:
-    if not 0 < off < on <= 1:
-        raise ListenEdgeError(f"on {on:g}, off {off:g}: expected 0 < off < on <= 1")
-    return on, off
-
-
-def _answer(
-    asked: QuestionStatus,
-    source: str,
-    presence: float | None,
-    reason: Reason | None,
-    level_dbfs: float | None,
-    hop: int,
-) -> Answer:
-    state: State = "unknown"
-    if reason is None and presence is not None:
-        state = (
-            "present" if presence >= asked.on else "absent" if presence < asked.off else "unknown"
-        )
-        reason = "uncertain" if state == "unknown" else None
-    return Answer(
-        question=asked.ask,
-        concept=asked.concept,
-        state=state,
-        reason=reason,
-        presence=presence,
-        head_logit=None if presence is None else 1.0,
-        logit_margin=None,
-        prior_margin=None,
-        calibrated=True,
-        window_s=(HOP_S * hop, HOP_S * hop + WINDOW_S),
-        level_dbfs=level_dbfs,
-        encode_ms=20.0,
-        answer_ms=1.0,
-        source=source,
-        bundle=BUNDLE,
-    )
-
-
-def _event_line(phase: Phase, event: StoredEvent) -> Event:
-    return Event(
-        phase=phase,
-        question=event.ask,
-        concept=event.concept,
-        start_s=0.0,
-        duration_s=event.duration_s,
-        peak_presence=event.peak_presence,
-        notice=None,
-        reason="not_heard" if phase == "end" else None,
-        clip=event.clip,
-        source=event.source,
-        bundle=event.bundle,
-    )

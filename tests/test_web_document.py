@@ -23,7 +23,8 @@ FEW = settings(
     derandomize=True,
     suppress_health_check=list(HealthCheck),
 )
-IN_WORDS = ("/v1/ask", "/v1/chat/completions", "/v1/questions")  # hardly any text is a question
+# hardly any text is a question, and no schema says that off lies below on
+MEANT = ("/v1/ask", "/v1/chat/completions", "/v1/questions", "/v1/what-if")
 ENDLESS = "/v1/stream"
 
 
@@ -44,8 +45,8 @@ def test_answers_as_its_document_says(served: Served) -> None:
 
 def n_true(operation: Any, mode: GenerationMode) -> int:
     """Ask one route some times; return how often, all answers being as the document says."""
-    is_of_words = operation.path in IN_WORDS
-    excluded = [CHECKS.get_one("positive_data_acceptance")] if is_of_words else []
+    is_meant = operation.path in MEANT
+    excluded = [CHECKS.get_one("positive_data_acceptance")] if is_meant else []
     statuses = []
 
     @FEW

@@ -19,9 +19,11 @@ from listen_edge.errors import ListenEdgeError
 from listen_edge.lines.answer import Answer
 from listen_edge.runtime.engine import Engine
 from listen_edge.runtime.listening.listener import Line
+from listen_edge.runtime.listening.trigger import TriggerConfig
 from listen_edge.runtime.service.config.models import WatchConfig
 from listen_edge.runtime.service.in_force import InForce
 from listen_edge.runtime.service.machine import Machine
+from listen_edge.runtime.service.questions import known
 from listen_edge.runtime.service.records.store import Store
 from listen_edge.runtime.service.records.types import (
     Priority,
@@ -187,6 +189,18 @@ class Service:
     def clips(self) -> Path | None:
         """Folder of clips, None where none are kept."""
         return self.store.clips
+
+    def trigger(self, question: str, source: str) -> TriggerConfig:
+        """Return when events of a question begin and end at a source.
+
+        Raises:
+            UnknownIdError: no such source, or it is not asked there.
+        """
+        with self._changing:
+            self._in_force.check_source(source)
+            here = self._in_force.questions.at(source, self._clock())
+        triggers = {asked.id: asked.question.trigger for asked in here}
+        return triggers[known("question", question, list(triggers))]
 
     def subscribe(self, kinds: tuple[type[Line], ...]) -> Subscription:
         """Return lines of these classes as they come, bounded; its reader closes it."""

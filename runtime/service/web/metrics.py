@@ -73,11 +73,11 @@ class _Collector:
 
     def _of_questions(self) -> Iterator[Metric]:
         labels = ("source", "question")
-        presence = _gauge("presence", "of the last window; none where it is unknown", *labels)
+        presence = _gauge("presence", "of the last window; none where nothing was heard", *labels)
         sounding = _gauge("sounding", "whether an event goes on", *labels)
         for one in self._service.soundings():
             sounding.add_metric([one.source, one.question], float(one.is_sounding))
-            if one.presence is not None and one.state != "unknown":
+            if one.presence is not None:
                 presence.add_metric([one.source, one.question], one.presence)
         events = CounterMetricFamily(
             "listen_edge_events", "events since the service started", labels=labels
