@@ -305,6 +305,12 @@ def test_not_ready_says_why(served: Served) -> None:
     assert served.client.get("healthz").status_code == 200
 
 
+def test_no_answer_waits_for_an_acknowledgement(served: Served) -> None:
+    """Head and body go out apart: with Nagle's algorithm, no response came within 40 ms."""
+    took = [served.client.get("healthz").elapsed for _ in range(10)]
+    assert min(took) < timedelta(milliseconds=30)
+
+
 def test_it_ends_in_time_with_clients_that_look_on(served: Served) -> None:
     with served.client.stream("GET", "v1/stream") as response:
         next(response.iter_lines())
