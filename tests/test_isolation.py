@@ -68,7 +68,7 @@ PROMISES = {
     ),
     "every module of the service": Promise(
         EVERY_MODULE.replace("False", "True"),
-        DEVICE - {"click"} | {"sounddevice"} | modules_of("service"),
+        DEVICE | {"sounddevice"} | modules_of("service"),  # uvicorn is a command, with click
         ("alarms", "cli", "export", "train"),
     ),
     "capture process": Promise(CAPTURE, {"sounddevice"}, ("bundle", "cli", "runtime.llama")),
