@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from listen_edge.bundle.opening import read_manifest
 from listen_edge.cli import main
 from listen_edge.runtime.service.config.asked import asked_of
 from listen_edge.runtime.service.config.files import starting_point
@@ -115,7 +116,11 @@ def test_what_is_in_force_is_shown_with_warnings_beside_it(
     assert code == 0 and "hunter2" not in out + err
     assert "\nhop: 2  # LISTEN_EDGE_HOP\n" in out
     assert f'\n  token: "***"  # file {tmp_path}/token\n' in out
-    assert '\n#   a  siren  "siren?"  on 0.93  off 0.6  safety  (preset safety)\n' in out
+    settings = read_manifest("tiny").events
+    assert settings is not None
+    siren = next(one for one in settings.by_concept if one.concept == "siren")
+    shown = f"on {siren.on:g}  off {siren.off:g}"
+    assert f'\n#   a  siren  "siren?"  {shown}  safety  (preset safety)\n' in out
     assert err == (
         "warning: x.yaml:2:7: web.token_file: mode 0644: others can read or change it; chmod 600\n"
     )
