@@ -203,7 +203,10 @@ def test_the_command_prints_what_to_write_into_the_configuration(store: Store) -
 
 
 def test_the_command_asks_for_one_database(store: Store, tmp_path: Path) -> None:
-    asked = CliRunner().invoke(cli, ["events", "list"])
-    assert asked.exit_code == 2 and "give --config or --events" in asked.output
+    config = tmp_path / "listen.yaml"
+    config.touch()
+    both = ["events", "list", "--config", str(config), "--events", str(tmp_path / "e.db")]
+    asked = CliRunner().invoke(cli, both)
+    assert asked.exit_code == 2 and "not both" in asked.output
     exported = _run(store, "export", "--out", str(tmp_path / "out"))
     assert exported.exit_code == 0 and "0 right, 0 false alarms" in exported.output

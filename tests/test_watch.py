@@ -156,3 +156,12 @@ def test_a_wrong_configuration_is_one_line_before_anything_is_loaded(tmp_path: P
         assert process.wait(WAIT_S) == 1
     (line,) = path.with_name("stderr").read_text().splitlines()
     assert line.startswith("listen-edge: ") and "listen.yaml:1:" in line and "devise" in line
+
+
+def test_a_microphone_that_is_not_there_is_told_of(tmp_path: Path) -> None:
+    path = tmp_path / "listen.yaml"
+    source = "sources: [{id: kitchen, device: no such thing}]\n"
+    path.write_text(source + 'questions: [{ask: "siren?"}]\nevents: {path: events.db}\n')
+    with watching(path) as process:
+        line = logged(path, "no such thing").splitlines()[-1]
+        assert "kitchen: " in line and process.poll() is None

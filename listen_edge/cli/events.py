@@ -19,7 +19,11 @@ if TYPE_CHECKING:
     from listen_edge.runtime.service.records.verdicts import Advice
 
 _store_options = together(
-    click.option("--config", type=READABLE, help="The service's listen.yaml, which names both."),
+    click.option(
+        "--config",
+        type=READABLE,
+        help="Of the service, which names both.  [default: as for config check]",
+    ),
     click.option("--events", "database", type=PATH, help="Its database of events, instead."),
     click.option("--clips", type=PATH, help="Its folder of clips, with --events."),
 )
@@ -108,16 +112,15 @@ def tune_events(
 def _open(config: Path | None, database: Path | None, clips: Path | None) -> Store:
     from listen_edge.runtime.service.records.store import Store
 
-    if (config is None) == (database is None):
-        raise click.UsageError("give --config or --events")
-    if config is not None:
+    if config is not None and database is not None:
+        raise click.UsageError("give --config or --events, not both")
+    if database is None:
         events = _read(config).events
         database, clips = events.path, events.clips
-    assert database is not None
     return Store(database, clips, is_reader=True)
 
 
-def _read(config: Path) -> Any:
+def _read(config: Path | None) -> Any:
     from listen_edge.runtime.service.config.reading import read_config
 
     return read_config(config).config

@@ -99,6 +99,7 @@ class _Watch:
         self._service, self._path, self._signals = service, path, signals
         self._web: WebServer | None = None
         self._watchdog = Watchdog()
+        self._told: dict[str, str] = {}  # state of each source
 
     def run(self) -> int:
         """Listen until a signal; return the exit code."""
@@ -114,6 +115,7 @@ class _Watch:
                 if self._signals.wants_reload:
                     self._signals.wants_reload = False
                     self._reload()
+                self._tell_changes()
                 self._feed_watchdog()
         finally:
             self._stop()
@@ -146,6 +148,17 @@ class _Watch:
             logger.info("%s was read again", self._path)
         except ListenEdgeError as err:
             logger.error("%s; what was in force goes on", err)
+
+    def _tell_changes(self) -> None:
+        """Log what became of each source: everybody's first question is why there is nothing."""
+        for one in self._service.sources():
+            if self._told.get(one.id, "starting") != one.state:
+                is_well = one.state in ("healthy", "muted", "starting")
+                why = f": {one.message}" if one.message else ""
+                logger.log(
+                    logging.INFO if is_well else logging.WARNING, "%s: %s%s", one.id, one.state, why
+                )
+            self._told[one.id] = one.state
 
     def _feed_watchdog(self) -> None:
         late = self._service.late()
