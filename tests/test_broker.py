@@ -103,6 +103,17 @@ def _wait_until_shown(one: MqttOutput, is_so: Callable[[], object], *state: Any)
     wait_until(look)
 
 
+def test_events_do_not_wait_once_the_broker_is_there_again(tmp_path: Path) -> None:
+    outbox, mosquitto = ListedOutbox(3), Mosquitto(tmp_path)
+    with _runner(mosquitto.port, outbox, Patience(first_s=300.0, poll_s=0.05)) as runner:
+        wait_until(lambda: runner.status().n_failed == 1)
+        mosquitto.start()
+        try:
+            wait_until(lambda: outbox.done.get("mqtt") == [0, 1, 2])
+        finally:
+            mosquitto.stop()
+
+
 def test_what_was_promised_outlives_a_broker_that_is_killed(tmp_path: Path) -> None:
     outbox = ListedOutbox(400)
     with running(tmp_path) as mosquitto, _witness(mosquitto.port) as witness:
@@ -232,10 +243,12 @@ def test_a_try_does_not_say_again_what_the_session_still_holds(shared: Mosquitto
         one.deliver(owed(1))
         relay.is_deaf = True
         for _ in range(3):
-            with pytest.raises(OutputError, match="has not acknowledged"):
+            with pytest.raises(OutputError, match="has not acknowledged") as late:
                 one.deliver(owed(2))
+        assert late.value.is_over is not None and not late.value.is_over()
         relay.is_deaf = False
         relay.cut()
+        wait_until(late.value.is_over)
         for delivery in (owed(2), owed(3)):
             wait_until(lambda d=delivery: outcome_of(one, d) is None)
         wait_until(lambda: len(witness.payloads(EVENTS)) >= 3)

@@ -103,6 +103,7 @@ PROBLEMS = {  # name: (text, line and column, what is said)
     "no url": (SOURCES + "outputs: {webhooks: [{id: a, url: ftp://x}]}", "2:30", "https://HOST"),
     "no port": (SOURCES + "web: {listen: localhost}", "2:7", "expected HOST:PORT"),
     "open": (SOURCES + "web: {listen: 192.0.2.1:80}", "2:7", "is not loopback: others can reach"),
+    "open wake": (SOURCES + "wake: {listen: 192.0.2.1:80}", "2:8", "is not loopback: there is no"),
     "no program": (SOURCES + "outputs: {commands: [{id: a, run: [ls]}]}", "2:36", "whole path"),
     "no user": (SOURCES + "outputs: {mqtt: {host: h, password: x}}", "2:27", "no username"),
     "no tls": (SOURCES + "outputs: {mqtt: {host: h, ca: x}}", "2:27", "of no use without tls"),

@@ -77,6 +77,21 @@ def test_a_wait_that_the_peer_asks_for_is_kept() -> None:
     assert time.monotonic() - began >= 0.35
 
 
+def test_what_was_in_the_way_and_is_gone_is_waited_for_no_longer() -> None:
+    gone = threading.Event()
+
+    def away(n: int, delivery: Delivery) -> None:
+        if not gone.is_set():
+            raise OutputError("it is away", is_over=gone.is_set)
+
+    output = ToldOutput("told", away)
+    with running(output, ListedOutbox(2), Patience(first_s=300.0, poll_s=0.02)) as runner:
+        wait_for(lambda: runner.status().n_failed == 1)
+        gone.set()
+        wait_for(lambda: len(output.taken) == 2)
+        assert (output.n_tries, runner.status().retry_in_s) == (3, None)
+
+
 def test_what_is_refused_for_good_goes_to_the_dead_letters(tmp_path: Path) -> None:
     def refuse(n: int, delivery: Delivery) -> None:
         if delivery.seq == 1:

@@ -129,5 +129,5 @@ def test_connections_are_few_and_end_with_the_server(engine: Engine) -> None:
 
 
 def test_a_port_that_is_taken_is_an_error(server: WakeServer, engine: Engine) -> None:
-    with pytest.raises(ListenEdgeError, match=f"wake words at 127.0.0.1:{server.port}: Address"):
+    with pytest.raises(ListenEdgeError, match=f"wake.listen 127.0.0.1:{server.port}: .*in use"):
         WakeServer(Ears(engine), "127.0.0.1", server.port)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import sqlite3
@@ -17,7 +18,9 @@ from typing import Any
 
 import pytest
 import yaml
+from wyoming.info import Describe, Info
 
+from listen_edge.runtime.service.peer import Peer
 from listen_edge.runtime.service.watchdog import Watchdog
 
 WAIT_S = 60.0
@@ -114,6 +117,16 @@ def logged(path: Path, words: str) -> str:
     return text
 
 
+def wake_words_at(port: int) -> list[str]:
+    """Return what a Wyoming client is told that it may ask for."""
+    with socket.create_connection(("127.0.0.1", port), WAIT_S) as client:
+        peer = Peer(client, "the service")
+        peer.send(Describe())
+        (program,) = Info.from_event(peer.read()).wake
+        peer.close()
+    return [model.name for model in program.models]
+
+
 def test_it_hears_tells_reloads_in_mid_event_and_ends_in_order(
     tmp_path: Path, tiny_folder: Path
 ) -> None:
@@ -129,9 +142,13 @@ def test_it_hears_tells_reloads_in_mid_event_and_ends_in_order(
         assert (start["source"], start["question"]) == ("kitchen", "siren")
         manager.until("WATCHDOG=1")
         assert "kitchen: in " in logged(path, "windows: ")  # what is heard first
-        configuration(tmp_path, clip, questions=["siren?", "dog barking?"])
+        wake = {"listen": "127.0.0.1:0"}
+        configuration(tmp_path, clip, questions=["siren?", "dog barking?"], wake=wake)
         process.send_signal(signal.SIGHUP)
-        logged(path, "was read again")
+        said = logged(path, "was read again")
+        found = re.search(r"wake words at 127\.0\.0\.1 port (\d+)", said)
+        assert found is not None
+        assert wake_words_at(int(found[1])) == ["siren", "dog-barking"]
         path.write_text("sources: 5")
         process.send_signal(signal.SIGHUP)
         logged(path, "what was in force goes on")

@@ -20,8 +20,9 @@ from listen_edge.cli.options import PATH
 from listen_edge.errors import ListenEdgeError
 
 if TYPE_CHECKING:
-    from listen_edge.runtime.service.config.models import WebConfig
+    from listen_edge.runtime.service.config.models import WakeConfig, WatchConfig, WebConfig
     from listen_edge.runtime.service.service import Service
+    from listen_edge.runtime.service.wake_words import WakeServer
     from listen_edge.runtime.service.web.serve import WebServer
 
 logger = logging.getLogger("listen_edge.runtime.service.watch")
@@ -91,13 +92,13 @@ class _Signals:
 
 
 class _Watch:
-    """A service, its web interface and its service manager."""
+    """A service, what it serves and its service manager."""
 
     def __init__(self, service: Service, path: Path, signals: _Signals) -> None:
         from listen_edge.runtime.service.watchdog import Watchdog
 
         self._service, self._path, self._signals = service, path, signals
-        self._web: WebServer | None = None
+        self._servers = _Servers(service)
         self._watchdog = Watchdog()
         self._told: dict[str, str] = {}  # state of each source
 
@@ -106,7 +107,7 @@ class _Watch:
         self._signals.catch_ends()
         try:
             self._service.start()
-            self._serve(self._service.config.web)
+            self._servers.follow(self._service.config)
             logger.info("listening to %s", ", ".join(one.id for one in self._service.sources()))
             self._watchdog.ready(self._status())
             every_s = min(_TICK_S, self._watchdog.interval_s or _TICK_S)
@@ -121,30 +122,16 @@ class _Watch:
             self._stop()
         return self._signals.exit_code
 
-    def _serve(self, settings: WebConfig | None) -> None:
-        if self._web is not None:
-            self._web.stop()
-            self._web = None
-        if settings is not None:
-            from listen_edge.runtime.service.web.serve import WebServer
-
-            web = WebServer(self._service, settings)
-            web.start()
-            self._web = web
-            logger.info("page and API at %s", web.url)
-
     def _reload(self) -> None:
         """Read the configuration again; what cannot be changes nothing."""
         from listen_edge.runtime.service.config.against_bundle import read_with_bundle
 
-        before = self._service.config.web
         try:
             reading, _ = read_with_bundle(self._path)
             for warning in reading.warnings:
                 logger.warning("%s", warning)
             self._service.reload(reading.config)
-            if reading.config.web != before:
-                self._serve(reading.config.web)
+            self._servers.follow(reading.config)
             logger.info("%s was read again", self._path)
         except ListenEdgeError as err:
             logger.error("%s; what was in force goes on", err)
@@ -175,13 +162,65 @@ class _Watch:
     def _stop(self) -> None:
         """End all within 5 s; where something hangs, the process ends over it."""
         self._watchdog.stopping()
-        web = threading.Thread(target=self._web.stop, daemon=True) if self._web else None
-        if web is not None:
-            web.start()
+        servers = threading.Thread(target=self._servers.stop, daemon=True)
+        servers.start()
         has_ended = self._service.stop(_STOP_S)
-        if web is not None:
-            web.join(0.5)
+        servers.join(0.5)
         if not has_ended:
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(self._signals.exit_code or 0)
+
+
+class _Servers:
+    """Where others connect: the web interface, and the questions as wake words."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._web: tuple[WebConfig, WebServer] | None = None
+        self._wake: tuple[WakeConfig, WakeServer] | None = None
+
+    def follow(self, config: WatchConfig) -> None:
+        """Serve what a configuration asks for; what did not change goes on.
+
+        Raises:
+            ListenEdgeError: an address that cannot be listened at; the next call tries it again.
+        """
+        if config.web != (self._web and self._web[0]):
+            self._stop_web()
+            if config.web is not None:
+                self._web = config.web, self._started_web(config.web)
+        if config.wake != (self._wake and self._wake[0]):
+            self._stop_wake()
+            if config.wake is not None:
+                self._wake = config.wake, self._started_wake(config.wake)
+
+    def stop(self) -> None:
+        """End every connection, within 5 s."""
+        self._stop_wake()
+        self._stop_web()
+
+    def _started_web(self, settings: WebConfig) -> WebServer:
+        from listen_edge.runtime.service.web.serve import WebServer
+
+        web = WebServer(self._service, settings)
+        web.start()
+        logger.info("page and API at %s", web.url)
+        return web
+
+    def _started_wake(self, settings: WakeConfig) -> WakeServer:
+        from listen_edge.runtime.service.wake_words import WakeServer
+
+        wake = WakeServer(self._service, settings.host, settings.port)
+        logger.info("wake words at %s port %d", settings.host, wake.port)
+        return wake
+
+    def _stop_web(self) -> None:
+        if self._web is not None:
+            self._web[1].stop()
+            self._web = None
+
+    def _stop_wake(self) -> None:
+        if self._wake is not None:
+            self._wake[1].stop()
+            self._wake = None

@@ -1,7 +1,7 @@
 """Our questions as wake words: a Wyoming server that Home Assistant streams a microphone to.
 
 The other way round than satellites.py: they connect, and ask for the models that they want. Nothing
-of the sound is kept. The protocol knows no password: keep it on loopback, or behind a firewall.
+of the sound is kept. The protocol knows no password: the configuration keeps it on loopback.
 
 Source: OHF-Voice/wyoming, README, "Wake Word Detection".
 """
@@ -22,7 +22,7 @@ from wyoming.wake import Detect, Detection, NotDetected
 
 from listen_edge import __version__
 from listen_edge.audio.limits import MIN_DURATION_S
-from listen_edge.errors import AudioError, ListenEdgeError
+from listen_edge.errors import AudioError, ListenEdgeError, one_line
 from listen_edge.lines.answer import Answer
 from listen_edge.runtime.listening.trigger import Trigger, TriggerConfig
 from listen_edge.runtime.service.peer import Peer, chunk_block
@@ -70,10 +70,14 @@ class WakeServer:
         self._ears = ears
         self._peers: dict[Peer, threading.Thread] = {}
         self._lock = threading.Lock()
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
-            self._socket = socket.create_server((host, port))
+            self._socket = socket.create_server((host, port), family=family)
         except OSError as err:
-            raise ListenEdgeError(f"wake words at {host}:{port}: {err.strerror}") from err
+            raise ListenEdgeError(
+                f"wake.listen {host}:{port}: {one_line(err)}; give another address or port, or end "
+                "what listens there"
+            ) from err
         self.port = int(self._socket.getsockname()[1])
         self._thread = threading.Thread(target=self._accept, name="wake words", daemon=True)
         self._thread.start()

@@ -49,6 +49,7 @@ __all__ = [
     "SharedQuestionConfig",
     "SourceConfig",
     "TriggerDefaults",
+    "WakeConfig",
     "WatchConfig",
     "WebConfig",
     "WebhookConfig",
@@ -70,7 +71,26 @@ class EventsConfig(Model):
     )
 
 
-class WebConfig(Model):
+class _ServerConfig(Model):
+    """Where others may connect."""
+
+    listen: Address
+
+    @property
+    def host(self) -> str:
+        return address(self.listen)[0]
+
+    @property
+    def port(self) -> int:
+        return address(self.listen)[1]
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether nobody but this machine can reach it."""
+        return _is_loopback(self.host)
+
+
+class WebConfig(_ServerConfig):
     """HTTP: answers, events, live state, metrics and the page."""
 
     listen: Address = Field(
@@ -88,22 +108,22 @@ class WebConfig(Model):
         default=10, gt=0, le=600, description="minutes of sound in an upload"
     )
 
-    @property
-    def host(self) -> str:
-        return address(self.listen)[0]
-
-    @property
-    def port(self) -> int:
-        return address(self.listen)[1]
-
-    @property
-    def is_loopback(self) -> bool:
-        """Whether nobody but this machine can reach it."""
-        return _is_loopback(self.host)
-
     def problems(self) -> list[tuple[Place, str]]:
         if not self.is_loopback and self.token is None:
             return [(("listen",), "is not loopback: others can reach it; set token_file")]
+        return []
+
+
+class WakeConfig(_ServerConfig):
+    """Questions as Home Assistant's wake words; the protocol knows no password."""
+
+    listen: Address = Field(
+        default="127.0.0.1:10400", description="HOST:PORT, loopback alone; port 0 takes a free one"
+    )
+
+    def problems(self) -> list[tuple[Place, str]]:
+        if not self.is_loopback:
+            return [(("listen",), "is not loopback: there is no password; give 127.0.0.1:PORT")]
         return []
 
 
@@ -148,6 +168,9 @@ class WatchConfig(Model):
     events: EventsConfig = Field(default_factory=EventsConfig, description="what is kept")
     outputs: OutputsConfig = Field(default_factory=OutputsConfig, description="who is told")
     web: WebConfig | None = Field(default=None, description="HTTP; none if not given")
+    wake: WakeConfig | None = Field(
+        default=None, description="questions as wake words; none if not given"
+    )
 
     def problems(self) -> list[tuple[Place, str]]:
         ids = [source.id for source in self.sources]

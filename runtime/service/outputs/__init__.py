@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from listen_edge.errors import ListenEdgeError
@@ -20,13 +20,20 @@ class OutputError(ListenEdgeError):
     Attributes:
         is_lasting: trying again is no use: the peer has refused this very message.
         retry_after_s: how long the peer asks to be left alone; None: it says nothing.
+        is_over: tells whether what was in the way is gone: then it is tried again at once. None:
+            nobody knows.
     """
 
     def __init__(
-        self, message: str, *, is_lasting: bool = False, retry_after_s: float | None = None
+        self,
+        message: str,
+        *,
+        is_lasting: bool = False,
+        retry_after_s: float | None = None,
+        is_over: Callable[[], bool] | None = None,
     ) -> None:
         super().__init__(message)
-        self.is_lasting, self.retry_after_s = is_lasting, retry_after_s
+        self.is_lasting, self.retry_after_s, self.is_over = is_lasting, retry_after_s, is_over
 
 
 class Output(Protocol):

@@ -139,10 +139,11 @@ class MqttOutput:
         if message is None:
             raise OutputError(f"{self._connection.peer} acknowledges nothing: the queue is full")
         self._unacknowledged = delivery, message
+        is_over = self._connection.next_coming()
         try:
             self._connection.require_acknowledged(message)
         except TimeoutError as err:
-            raise OutputError(str(err)) from err
+            raise OutputError(str(err), is_over=is_over) from err
         except OutputError:
             self._unacknowledged = None
             raise

@@ -92,6 +92,7 @@ class Connection:
         self._changed = threading.Condition()
         self._state: Literal["connecting", "up", "down"] = "connecting"
         self._why = ""
+        self._n_comings = 0
         self._outcomes: OrderedDict[int, ReasonCode] = OrderedDict()  # by message, the newest
         self._awaited = 0
         self._survey: tuple[int, list[str], Callable[[], None]] | None = None
@@ -127,7 +128,7 @@ class Connection:
             self._changed.wait_for(lambda: self._state != "connecting", self._timing.answer_s)
             if self._state != "up":
                 why = self._why or f"does not answer within {self._timing.answer_s:g} s"
-                raise OutputError(f"{self.peer} {why}")
+                raise OutputError(f"{self.peer} {why}", is_over=self.next_coming())
 
     def publish(self, topic: str, payload: str, *, retain: bool, qos: int = 1) -> int | None:
         """Give a message to the session; return its number, None where it was not taken.
@@ -190,6 +191,11 @@ class Connection:
         self._wake()
         if self._thread.ident is not None:
             self._thread.join(2.0)
+
+    def next_coming(self) -> Callable[[], bool]:
+        """Return what tells whether there was another connection since."""
+        n_before = self._n_comings
+        return lambda: self._n_comings > n_before
 
     def _make_client(self, client_id: str, will: tuple[str, str] | None) -> Client:
         client = Client(CallbackAPIVersion.VERSION2, client_id, protocol=MQTTProtocolVersion.MQTTv5)
@@ -299,6 +305,7 @@ class Connection:
             logger.warning("mqtt: %s is there again", self.peer)
         with self._changed:
             self._state, self._why = "up", ""
+            self._n_comings += 1
             self._changed.notify_all()
         self._survey = None
         self._on_up()

@@ -10,7 +10,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -124,6 +124,7 @@ class OutputRunner:
         ) = None
         self._done_seq, self._n_unmarked = -1, 0
         self._n_failures, self._next_try_at = 0, 0.0
+        self._is_past: Callable[[], bool] | None = None  # the last failure, see OutputError.is_over
         self._message: str | None = None
         self._delivered_at: datetime | None = None
         self._n_delivered = self._n_failed = self._n_refused = self._n_given_up = 0
@@ -201,7 +202,7 @@ class OutputRunner:
         while not self._is_over.is_set():
             self._woken.clear()
             went_on = False
-            if time.monotonic() >= self._next_try_at:
+            if time.monotonic() >= self._next_try_at or (self._is_past and self._is_past()):
                 went_on = self._deliver_batch()
             self._hand_over_state()
             if self._is_ending.is_set() and not went_on:
@@ -254,7 +255,7 @@ class OutputRunner:
             return True
         if self._n_failures:
             logger.warning("%s: delivers again after %d tries", self.name, self._n_failures + 1)
-        self._n_failures, self._message = 0, None
+        self._n_failures, self._message, self._is_past = 0, None, None
         self._n_delivered += 1
         self._delivered_at = datetime.now(timezone.utc)
         return True
@@ -275,6 +276,7 @@ class OutputRunner:
         self._message = str(failure)
         wait_s = self._patience.wait_s(self._n_failures, failure.retry_after_s)
         self._next_try_at = time.monotonic() + wait_s
+        self._is_past = failure.is_over
         if self._n_failures == 1 or wait_s >= 0.75 * self._patience.longest_s:
             logger.warning("%s: %s; next try in %.0f s", self.name, failure, wait_s)
         try:
@@ -290,7 +292,7 @@ class OutputRunner:
     def _bury(self, delivery: Delivery, failure: OutputError) -> None:
         """Keep what the output will never take in the dead-letter file."""
         self._n_refused += 1
-        self._n_failures, self._message = 0, str(failure)
+        self._n_failures, self._message, self._is_past = 0, str(failure), None
         uid = delivery.event.uid
         logger.warning("%s: event %s is refused for good: %s", self.name, uid, failure)
         self._dead_letters.keep(delivery, str(failure))
