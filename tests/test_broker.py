@@ -16,9 +16,9 @@ import pytest
 from listen_edge.runtime.service.config.models import MqttConfig
 from listen_edge.runtime.service.outputs import OutputError, broker
 from listen_edge.runtime.service.outputs.broker import MqttOutput
-from listen_edge.runtime.service.outputs.connection import Timing
 from listen_edge.runtime.service.outputs.message import stored_event_line
 from listen_edge.runtime.service.outputs.runner import Outbox, OutputRunner, Patience
+from listen_edge.runtime.service.outputs.timing import Timing
 from listen_edge.runtime.service.records.store import Store
 from listen_edge.runtime.service.records.types import Delivery
 from tests.mosquitto import Mosquitto, Witness, needs_mosquitto, retained, running, wait_until

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import json
 import shutil
 import socket
 import subprocess
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,9 +20,10 @@ from listen_edge.runtime.service.outputs import OutputError
 from listen_edge.runtime.service.outputs.broker import MqttOutput
 from listen_edge.runtime.service.records.types import Delivery
 from tests.certificates import write_certificates
-from tests.mosquitto import needs_mosquitto, running, wait_until
+from tests.mosquitto import Witness, needs_mosquitto, running, wait_until
 from tests.outputs import owed
 from tests.test_broker import TIMING, outcome_of, output_to
+from tests.test_discovery import KITCHEN, SIREN
 
 pytestmark = needs_mosquitto
 
@@ -91,6 +94,60 @@ def test_only_a_broker_whose_certificate_is_trusted_hears_anything(tmp_path: Pat
             bundle="tiny@x",
             mute=lambda *_: None,
         )
+
+
+_OURS = {f"{k:05}": {"p": "event", "unique_id": f"listen-edge_house.{k:05}"} for k in range(1500)}
+_THEIRS = {f"k{k:05}": {"p": "event"} for k in range(4_300)}
+
+
+@pytest.mark.parametrize(("components", "n_said"), [(_OURS, 2), (_THEIRS, 1)])
+def test_what_others_keep_in_our_place_costs_little_and_stops_nothing(
+    components: dict[str, Any], n_said: int, tmp_path: Path
+) -> None:
+    config, most = "homeassistant/device/listen-edge_house/config", 100_000
+    kept = json.dumps({"cmps": components}, separators=(",", ":"))
+    assert 0.8 * most < len(kept) < most
+    with running(tmp_path, "allow_anonymous true", f"max_packet_size {most}") as mosquitto:
+        witness = Witness(mosquitto.port)
+        witness.say(config, kept, retain=True)
+        for k in range(20):
+            witness.say(f"listen-edge/house/x{k}/health", "x" * 90_000, retain=True)
+        witness.say(f"listen-edge/house/{'x' * 40_000}/health", "x", retain=True)
+        with output_to(mosquitto.port) as one:
+            wait_until(lambda: one._held is not None)
+            held = dict(one._held or {})
+            assert len(held) == 21 and held.pop(config) == kept.encode()
+            assert max(len(topic) + len(payload) for topic, payload in held.items()) < 5_000
+            one.show([KITCHEN], [SIREN], [])
+            wait_until(lambda: witness.last("listen-edge/house/status") == "online")
+            assert outcome_of(one, owed(1)) is None
+            large = replace(owed(2).event, ask="x" * most)
+            with pytest.raises(OutputError, match=f"takes {most} bytes a message") as refusal:
+                one.deliver(Delivery(2, "start", large))
+            assert refusal.value.is_lasting
+        said = witness.payloads(config)[1:]
+        witness.close()
+    assert len(said) == n_said and next(iter(json.loads(said[-1])["cmps"])) == "kitchen.mute"
+
+
+def test_a_broker_that_sends_without_end_fills_no_memory() -> None:
+    n_sent = []
+
+    def flood() -> None:
+        peer, _ = server.accept()
+        with peer, contextlib.suppress(OSError):
+            peer.recv(4096)
+            peer.sendall(b"\x20\x03\0\0\0" + b"\x30\xff\xff\xff\x7f")  # up, and 256 MB to come
+            while True:
+                n_sent.append(peer.send(bytes(65_536)))
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=flood)
+        thread.start()
+        with output_to(server.getsockname()[1], timing=replace(TIMING, first_s=30.0)) as one:
+            wait_until(lambda: "sends more than 1048576 bytes" in one._connection._why)
+        thread.join()
+    assert sum(n_sent) < 64e6
 
 
 @pytest.mark.parametrize("greeting", [None, b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x20\xff\xff"])

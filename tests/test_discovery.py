@@ -129,6 +129,9 @@ def test_what_is_no_longer_asked_goes_first_and_by_its_platform_alone() -> None:
         b'{"cmps": {"a": {"p": "lamp"}}}',
         b'{"cmps": {"a": {"p": ["sensor"]}}}',
         b"[" * 100_000,
+        b'{"cmps": {"a": {"p": "sensor"}}}',
+        b'{"cmps": {"a": {"p": "sensor", "unique_id": "listen-edge_other.a"}}}',
+        '{"cmps": {"ü": {"p": "sensor", "unique_id": "listen-edge_house.ü"}}}'.encode(),
     ],
     ids=repr,
 )

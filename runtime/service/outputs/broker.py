@@ -18,7 +18,7 @@ import listen_edge
 from listen_edge.errors import ListenEdgeError
 from listen_edge.runtime.service.config.models import MqttConfig
 from listen_edge.runtime.service.outputs import OutputError
-from listen_edge.runtime.service.outputs.connection import Connection, Timing
+from listen_edge.runtime.service.outputs.connection import Connection
 from listen_edge.runtime.service.outputs.discovery import (
     Config,
     config_json,
@@ -27,6 +27,7 @@ from listen_edge.runtime.service.outputs.discovery import (
     removals,
 )
 from listen_edge.runtime.service.outputs.message import stored_event_line
+from listen_edge.runtime.service.outputs.timing import Timing
 from listen_edge.runtime.service.outputs.topics import (
     OFF,
     OFFLINE,
@@ -51,6 +52,7 @@ ANNOUNCE_WITHIN_S = 5.0  # of Home Assistant's start: a fleet does not answer at
 _COMPLAIN_EVERY_S = 60.0
 _COMMAND_PAUSE_S = 1.0  # a device is opened and closed no faster
 _MAX_HELD = 10_000  # retained topics that are looked at
+_MAX_TOPIC, _MAX_STATE_BYTES = 256, 4096  # of them: longer is none of ours
 _MAX_ASKED = 256  # sources with a command that waits
 
 
@@ -241,7 +243,13 @@ class MqttOutput:
         """Have the broker keep a payload, "" to keep it no more."""
         # An "online" that was lost must not be said again before the states are true.
         qos = 0 if topic == self._topics.status else 1
-        if self._connection.publish(topic, payload, retain=True, qos=qos) is None:
+        try:
+            if self._connection.publish(topic, payload, retain=True, qos=qos) is None:
+                return
+        except OutputError as err:
+            if not err.is_lasting:
+                raise
+            self._complain(f"{topic}: {err}")
             return
         with self._lock:
             if self._held is None:
@@ -267,10 +275,12 @@ class MqttOutput:
 
     def _receive(self, topic: str, payload: bytes, is_retained: bool) -> None:
         if is_retained:
-            if topic == self._config_topic or self._topics.is_state(topic):
+            is_config = topic == self._config_topic
+            if is_config or (len(topic) <= _MAX_TOPIC and self._topics.is_state(topic)):
                 with self._lock:
-                    if len(self._found) < _MAX_HELD:
-                        self._found[topic] = payload
+                    if is_config or len(self._found) < _MAX_HELD:
+                        # Cut, it differs from what is wanted, which is then said.
+                        self._found[topic] = payload if is_config else payload[:_MAX_STATE_BYTES]
         elif topic == self._birth_of_home:
             if payload == ONLINE.encode():
                 self._announce_at = self._clock() + random.uniform(0.0, ANNOUNCE_WITHIN_S)
@@ -280,14 +290,17 @@ class MqttOutput:
     def _ask_to_mute(self, source: str, payload: bytes) -> None:
         """Leave a command for the thread that obeys: the newest of each source alone."""
         if payload not in (ON.encode(), OFF.encode()):
-            if self._clock() >= self._complain_at:
-                self._complain_at = self._clock() + _COMPLAIN_EVERY_S
-                logger.warning("mqtt: %s/mute/set: expected ON or OFF; nothing is done", source)
+            self._complain(f"{source}/mute/set: expected ON or OFF; nothing is done")
             return
         with self._lock:
             if source in self._asked or len(self._asked) < _MAX_ASKED:
                 self._asked[source] = payload == ON.encode()
         self._is_asked.set()
+
+    def _complain(self, what: str) -> None:
+        if self._clock() >= self._complain_at:
+            self._complain_at = self._clock() + _COMPLAIN_EVERY_S
+            logger.warning("mqtt: %s", what)
 
     def _obey(self) -> None:
         """Mute and unmute as told, once the sources are known."""

@@ -17,7 +17,6 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
@@ -29,6 +28,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from listen_edge.runtime.service.config.models import MqttConfig
 from listen_edge.runtime.service.outputs import OutputError, credentials
+from listen_edge.runtime.service.outputs.timing import Timing
 
 logger = logging.getLogger(__name__)
 
@@ -37,27 +37,11 @@ _KEEPALIVE_S = 30
 _SESSION_S = 600  # the broker keeps subscriptions, and what was said to us, for so long
 _TICK_S = 1.0
 _MAX_PACKET_BYTES = 1_048_576  # that the broker may send us
+_HEADER_BYTES = 12  # of a message at most, beside its topic and payload
+_SOCKET_BYTES = 65_536  # received and not yet read: paho takes up to 100 times that in one go
 _MAX_RECEIVED = 20  # that it may send before we have acknowledged the first
 # Reasons for which the broker will refuse the same message again.
 _LASTING = frozenset({"Topic name invalid", "Packet too large", "Payload format invalid"})
-
-
-@dataclass(frozen=True)
-class Timing:
-    """How long things may take, in seconds.
-
-    Attributes:
-        answer_s: for the broker to answer, until it is given up.
-        first_s, longest_s: before connecting again; doubled from the one to the other.
-        steady_s: a connection that held so long makes the next wait short again.
-        will_delay_s: from a connection's loss until the broker says that the node is offline.
-    """
-
-    answer_s: float = 10.0
-    first_s: float = 1.0
-    longest_s: float = 60.0
-    steady_s: float = 30.0
-    will_delay_s: int = 5
 
 
 class Connection:
@@ -95,6 +79,7 @@ class Connection:
         self._n_comings = 0
         self._outcomes: OrderedDict[int, ReasonCode] = OrderedDict()  # by message, the newest
         self._awaited = 0
+        self._most_bytes: int | None = None  # of a packet that the broker takes; None: any
         self._survey: tuple[int, list[str], Callable[[], None]] | None = None
         self._leave_by = float("inf")
         self._is_leaving = threading.Event()
@@ -136,10 +121,15 @@ class Connection:
         With QoS 0 it is not said again after a connection was lost.
 
         Raises:
-            OutputError: the session has ended.
+            OutputError: the session has ended, or (lasting) the broker takes none so large: it
+                would end the connection for it, again and again.
         """
         if self._is_leaving.is_set():
             raise OutputError("is stopped")
+        n_bytes = len(topic.encode()) + len(payload.encode()) + _HEADER_BYTES
+        if self._most_bytes is not None and n_bytes > self._most_bytes:
+            what = f"{self.peer} takes {self._most_bytes} bytes a message, not {n_bytes}"
+            raise OutputError(what, is_lasting=True)
         info = self._client.publish(topic, payload.encode(), qos, retain)
         self._wake()
         is_lost = qos == 0 and info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS
@@ -213,6 +203,9 @@ class Connection:
         client.on_subscribe = self._subscribed
         client.on_unsubscribe = self._unsubscribed
         client.on_message = self._received
+        client.on_socket_open = lambda client, data, sock: sock.setsockopt(
+            socket.SOL_SOCKET, socket.SO_RCVBUF, _SOCKET_BYTES
+        )
         # With it paho leaves all writing to this class's thread.
         client.on_socket_register_write = lambda *_: self._wake()
         return client
@@ -278,6 +271,9 @@ class Connection:
                     self._woken.recv(4096)
                 if has_more or ready.get(sock, 0) & selectors.EVENT_READ:
                     self._client.loop_read()
+                    # Asked for at the connection, and only begun: no broker fills our memory.
+                    if self._client._in_packet["remaining_length"] > _MAX_PACKET_BYTES:  # noqa: SLF001
+                        raise OutputError(f"sends more than {_MAX_PACKET_BYTES} bytes at once")
                 if self._client.want_write():
                     self._client.loop_write()
                 self._client.loop_misc()
@@ -303,6 +299,7 @@ class Connection:
             return
         if self._why:
             logger.warning("mqtt: %s is there again", self.peer)
+        self._most_bytes = getattr(more, "MaximumPacketSize", None)
         with self._changed:
             self._state, self._why = "up", ""
             self._n_comings += 1
