@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
+import zlib
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -70,6 +72,28 @@ def test_a_clock_that_starts_in_1970_is_kept(tmp_path: Path) -> None:
     with Store(tmp_path / "events.db", None) as store:
         times, _ = store.presence("kitchen", "siren", boot, BEGAN + DAY)
     assert list(times) == pytest.approx([60, BEGAN.timestamp(), BEGAN.timestamp() + 2], abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "curve",
+    [b"", b"no zlib", zlib.compress(bytes(20))[:-6], zlib.compress(bytes(13)), b"bomb"],
+    ids=["empty", "foreign", "cut off", "half a window", "bomb"],
+)
+def test_a_damaged_curve_says_nothing_and_takes_no_memory(tmp_path: Path, curve: bytes) -> None:
+    curve = zlib.compress(bytes(50_000_000)) if curve == b"bomb" else curve
+    with Store(tmp_path / "events.db", None) as store:
+        _add(store, [0.0], [0.5])
+    with Store(tmp_path / "events.db", None) as store:
+        store._database.change(
+            "INSERT INTO presence SELECT 9, series, since, until, ? FROM presence", (curve,)
+        )
+        tracemalloc.start()
+        times, heard = store.presence("kitchen", "siren", BEGAN - DAY, BEGAN + DAY)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert times == pytest.approx([BEGAN.timestamp()], abs=1e-3)
+    assert heard == pytest.approx([0.5], abs=STEP)
+    assert peak < 2_000_000
 
 
 def test_a_day_of_four_sources_and_eight_questions_is_under_10_mb(tmp_path: Path) -> None:

@@ -75,12 +75,13 @@ def test_another_database_is_refused_and_left_as_it_is(
     path: Path, statements: list[str], message: str
 ) -> None:
     _make(path, *statements)
+    path.chmod(0o664)
     before = path.read_bytes()
     with pytest.raises(StoreError, match=message):
         Store(path, None)
     with pytest.raises(StoreError, match=message):
         Store(path, None, is_reader=True)
-    assert path.read_bytes() == before
+    assert path.read_bytes() == before and stat.S_IMODE(path.stat().st_mode) == 0o664
 
 
 def test_what_is_no_database_is_refused_in_one_line(path: Path, tmp_path: Path) -> None:
@@ -88,8 +89,10 @@ def test_what_is_no_database_is_refused_in_one_line(path: Path, tmp_path: Path) 
         Store(path, None, is_reader=True)
     path.parent.mkdir()
     path.write_bytes(b"not a database at all" * 100)
+    path.chmod(0o664)
     with pytest.raises(StoreError, match=r"file is not a database\); move it away"):
         Store(path, None)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o664  # a slip of a path closes nobody's file
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match="not usable as store of events"):
         Store(tmp_path / "file" / "events.db", None)

@@ -166,6 +166,16 @@ def test_judged_events_become_a_data_set_that_training_reads(store: Store, tmp_p
         export_labelled(store, out)
 
 
+def test_no_event_of_a_foreign_database_is_written_outside_the_folder(
+    store: Store, tmp_path: Path
+) -> None:
+    _with_clip(store, "right", "a.flac", 6)
+    store._database.change("UPDATE events SET uid = '../../escaped'")
+    exported = export_labelled(store, tmp_path / "out")
+    assert exported.left_out == ("event 1: its uid is no name for a file",)
+    assert not list(tmp_path.rglob("escaped.flac"))
+
+
 def _run(store: Store, *arguments: str) -> Result:
     where = ["--events", str(store.path), "--clips", str(store.clips)]
     return CliRunner().invoke(cli, ["events", *arguments, *where])

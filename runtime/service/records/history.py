@@ -22,6 +22,7 @@ from listen_edge.runtime.service.records.unwritten import Curve, to_us
 
 CURVE_S = 300.0  # what a killed process loses of the history at most
 MAX_WINDOWS = 4096  # of a curve; more only where windows come faster than 14 a second
+_WINDOW_BYTES = 10  # unpacked: 8 of its end and 2 of its presence
 _N_STEPS = 65534
 _UNKNOWN = 65535
 
@@ -121,12 +122,21 @@ def pack(buffer: _Buffer) -> bytes:
 
 
 def unpack(packed: Iterable[bytes]) -> tuple[Times, Presence]:
-    """Return the ends of windows in seconds of Unix time, and their presence, NaN for unknown."""
+    """Return the ends of windows in seconds of Unix time, and their presence, NaN for unknown.
+
+    A curve that is damaged, or longer than ours, says nothing.
+    """
     times: list[Times] = [np.zeros(0)]
     curves: list[Presence] = [np.zeros(0)]
     for one in packed:
-        raw = zlib.decompress(one)
-        n_bytes = len(raw) // 10 * 8
+        unpacking = zlib.decompressobj()
+        try:
+            raw = unpacking.decompress(one, _WINDOW_BYTES * MAX_WINDOWS)
+        except zlib.error:
+            continue
+        if not unpacking.eof or len(raw) % _WINDOW_BYTES:
+            continue
+        n_bytes = len(raw) // _WINDOW_BYTES * 8
         apart, steps = _from_bytes(raw[:n_bytes], "<i8"), _from_bytes(raw[n_bytes:], "<u2")
         times.append(np.cumsum(apart) / 1000)
         curves.append(np.where(steps == _UNKNOWN, np.nan, steps / _N_STEPS))

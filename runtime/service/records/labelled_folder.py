@@ -19,6 +19,7 @@ from listen_edge.audio.reading import read_channels
 from listen_edge.errors import ListenEdgeError, one_line
 from listen_edge.log_mel import SAMPLE_RATE
 from listen_edge.replacing import replacing
+from listen_edge.runtime.service.records.clip_files import is_plain
 from listen_edge.runtime.service.records.store import Store
 from listen_edge.runtime.service.records.types import StoredEvent
 from listen_edge.runtime.service.records.verdicts import every_event
@@ -61,7 +62,10 @@ def export_labelled(store: Store, out: Path) -> Exported:
         for event in reversed(list(every_event(store))):
             if event.verdict is None:
                 continue
-            name = f"{event.uid}.flac"
+            name = f"{event.uid}.flac"  # a database may come from a backup, or another program
+            if not is_plain(name):
+                left_out.append(f"event {event.id}: its uid is no name for a file")
+                continue
             if (problem := _write_clip(store, event, out / "audio" / name)) is not None:
                 left_out.append(f"event {event.id}: {problem}")
                 continue

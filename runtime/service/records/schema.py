@@ -97,6 +97,8 @@ def open_database(path: Path) -> tuple[sqlite3.Connection, dict[str, int]]:
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():  # else never: to close a file drops the locks SQLite has on it
             os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+        with closing(connect(path, "ro&immutable=1")) as glance:
+            _check(glance, path)  # what is not ours stays as it is
         path.chmod(0o600)  # SQLite gives its log the same
         connection = connect(path, "rw")
         try:
