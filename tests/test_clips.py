@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +63,17 @@ def test_two_sources_that_hear_one_sound_at_one_moment_have_a_clip_each(tmp_path
     for clips in sources:
         clips.close()
     assert sorted(map(str, tmp_path.iterdir())) == sorted(set(names)) and len(set(names)) == 40
+
+
+def test_what_was_heard_is_its_owners_alone(tmp_path: Path) -> None:
+    folder, before = tmp_path / "clips", os.umask(0o022)
+    try:
+        clips = ClipRecorder(folder)
+        path = Path(clips.begin("siren", ago_s=0.0))
+        clips.close()
+    finally:
+        os.umask(before)
+    assert [stat.S_IMODE(one.stat().st_mode) for one in (folder, path)] == [0o700, 0o600]
 
 
 def test_history_is_bounded(tmp_path: Path) -> None:

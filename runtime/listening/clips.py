@@ -65,7 +65,7 @@ class ClipRecorder:
         self, folder: Path, *, before_s: float = 5.0, after_s: float = 5.0, history_s: float = 15.0
     ) -> None:
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             (folder / ".writable").touch()
             (folder / ".writable").unlink()
         except OSError as err:
@@ -131,6 +131,7 @@ class ClipRecorder:
         soundfile.write(encoded, _joined(clip.pieces), SAMPLE_RATE, format="FLAC")
         part = clip.path.with_suffix(".part")
         try:
+            part.touch(0o600)  # what was heard at home is nobody else's
             part.write_bytes(encoded.getbuffer())
             part.replace(clip.path)
         except OSError as err:
