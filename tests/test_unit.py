@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import pwd
 import re
 import shutil
 import subprocess
@@ -169,8 +170,43 @@ def test_what_the_service_could_not_read_is_refused_before_it_starts(
     monkeypatch.setattr(unit_module, "_TEMPORARY", ())
     with pytest.raises(ListenEdgeError, match=r"config\.yaml: the service's own account may not"):
         check_reach(UnitConfig(config, False))
-    check_reach(UnitConfig(config, False, run_as="listen"))
+    check_reach(UnitConfig(config, False, run_as=pwd.getpwuid(os.getuid()).pw_name))
     check_reach(UnitConfig(config, True))
+
+
+@pytest.mark.parametrize("what", ["config", "its folder", "program", "where a link leads"])
+def test_what_others_could_change_is_not_run(
+    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unit_module, "_TEMPORARY", ())
+    me = pwd.getpwuid(os.getuid()).pw_name
+    program, config = tmp_path / "program", tmp_path / "of it" / "config.yaml"
+    config.parent.mkdir()
+    real = config.with_name("real.yaml")
+    real.touch(0o644)
+    config.symlink_to(real)
+    program.touch(0o755)
+    unit = UnitConfig(config, False, program=(str(program),), run_as=me)
+    check_reach(unit)
+    changed = {"its folder": config.parent, "program": program}.get(what, real)
+    changed.chmod(changed.stat().st_mode | 0o002)
+    with pytest.raises(ListenEdgeError, match="others could change what the service runs"):
+        check_reach(unit)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: files of another account")
+def test_who_owns_the_configuration_gains_no_account_and_no_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unit_module, "_TEMPORARY", ())
+    monkeypatch.setattr(unit_module, "_closed", lambda path: None)
+    config = tmp_path / "config.yaml"
+    config.touch(0o644)
+    os.chown(config, 12_345, -1)
+    check_reach(UnitConfig(config, False))  # an account made for it, without a secret
+    for parts in ({"run_as": "root"}, {"credentials": {"mqtt": Path("/etc/secret")}}):
+        with pytest.raises(ListenEdgeError, match=r"config\.yaml: others could change"):
+            check_reach(UnitConfig(config, False, **parts))  # type: ignore[arg-type]
 
 
 @pytest.fixture()

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pwd
 import re
+import stat
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -212,14 +214,16 @@ def remove_unit(path: Path, *, may_replace: bool = False) -> None:
 
 
 def check_reach(config: UnitConfig) -> None:
-    """Make sure that the service will see what it needs.
+    """Make sure that the service will see what it needs, and that nobody else decides on it.
 
     Raises:
-        ListenEdgeError: something lies in /tmp, of which a service has its own, or only some
-            accounts may read it and the service has one made for it.
+        ListenEdgeError: something lies in /tmp, of which a service has its own; only some
+            accounts may read it and the service has one made for it; or who may change it would
+            gain the service's account or credentials by that.
     """
     if config.is_user:
         return
+    owners = None if config.run_as is None and not config.credentials else _owners(config.run_as)
     for path in needed_paths(config):
         if _is_below(path, _TEMPORARY):
             raise ListenEdgeError(
@@ -230,6 +234,11 @@ def check_reach(config: UnitConfig) -> None:
             raise ListenEdgeError(
                 f"{printable(closed)}: the service's own account may not read it; chmod o+rX it "
                 "(secrets go into files of their own, see --credential), or use --run-as or --user"
+            )
+        if (changeable := _changeable(path, owners)) is not None:
+            raise ListenEdgeError(
+                f"{printable(changeable)}: others could change what the service runs; let it "
+                f"belong to root{' or --run-as' if config.run_as else ''}, and chmod o-w it"
             )
 
 
@@ -260,6 +269,30 @@ def _closed(path: Path) -> Path | None:
             wanted = 0o001
         if part.exists() and part.stat().st_mode & wanted != wanted:
             return part
+    return None
+
+
+def _owners(run_as: str | None) -> frozenset[int]:
+    """Return root, and the account that the service runs as: what it may do they may anyway."""
+    try:
+        return frozenset({0} if run_as is None else {0, pwd.getpwnam(run_as).pw_uid})
+    except KeyError:  # an account that is to be made yet
+        return frozenset({0})
+
+
+def _changeable(path: Path, owners: frozenset[int] | None) -> Path | None:
+    """Return what of a path, its folders and where they lead to others could change or replace.
+
+    Args:
+        owners: user ids that may; None: any single one.
+    """
+    real = path.resolve()
+    for part in (path, *path.parents, real, *real.parents):
+        if part.exists():
+            found = part.stat()
+            is_shared = found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX
+            if is_shared or (owners is not None and found.st_uid not in owners):
+                return part
     return None
 
 
