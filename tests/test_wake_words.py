@@ -22,6 +22,7 @@ import listen_edge
 from listen_edge.errors import ListenEdgeError
 from listen_edge.lines.answer import Answer
 from listen_edge.runtime.engine import Engine
+from listen_edge.runtime.service.peer import MAX_NAMES, wanted_names
 from listen_edge.runtime.service.records.types import QuestionStatus
 from listen_edge.runtime.service.wake_words import MAX_CONNECTIONS, WakeServer
 
@@ -104,6 +105,13 @@ def test_another_sound_is_none(
 ) -> None:
     _, answer = asyncio.run(_converse(server.port, names, siren))
     assert answer.type == "not-detected"
+
+
+def test_names_are_few_and_any_where_none_is_named() -> None:
+    names = [f"model {k}" for k in range(100_000)]
+    assert wanted_names([{"a": 1}, *names]) == frozenset(names[: MAX_NAMES - 1])
+    assert wanted_names([[]]) == frozenset()
+    assert [wanted_names(names) for names in (None, [], "siren", {"siren": 1})] == [None] * 4
 
 
 def test_silence_is_none(server: WakeServer) -> None:

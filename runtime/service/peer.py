@@ -30,6 +30,7 @@ MAX_HEADER_BYTES = 8 << 10
 MAX_DATA_BYTES = 256 << 10  # what a server of many models tells of itself
 MAX_PAYLOAD_BYTES = 1 << 20  # half a minute of a satellite's sound
 MAX_RATE, MAX_CHANNELS = 48_000, 2
+MAX_NAMES = 256  # of models that a peer may want to be told of
 _TYPES: dict[int, np.dtype[Any]] = {
     1: np.dtype("u1"),
     2: np.dtype("<i2"),
@@ -180,6 +181,13 @@ def chunk_block(event: Event, name: str) -> Block:
     if dtype.kind == "u":
         samples -= 1
     return Block(samples.reshape(-1, n_channels), rate, time.monotonic())
+
+
+def wanted_names(names: object) -> frozenset[str] | None:
+    """Return the models that a detect names; None: any, since it names none."""
+    if not isinstance(names, list) or not names:
+        return None
+    return frozenset(name for name in names[:MAX_NAMES] if isinstance(name, str))
 
 
 def _text(value: Any) -> str:

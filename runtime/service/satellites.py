@@ -26,7 +26,7 @@ from wyoming.wake import Detect, Detection, NotDetected
 
 from listen_edge.errors import AudioError, one_line
 from listen_edge.printable import escaped, printable
-from listen_edge.runtime.service.peer import CONNECT_S, Peer, chunk_block
+from listen_edge.runtime.service.peer import CONNECT_S, Peer, chunk_block, wanted_names
 from listen_edge.runtime.sources import Block
 from listen_edge.runtime.sources.capture import LossMeter
 from listen_edge.runtime.sources.reader import BackgroundReader
@@ -37,7 +37,6 @@ DEFAULT_PORT = 10_700
 _ADDRESS = re.compile(r"(?:tcp://)?(?:\[([^\]]+)\]|([^:/\[\]]+))(?::(\d{1,5}))?")
 _BLOCK_S = 0.1
 _SERVICES = ("asr", "tts", "handle", "intent", "wake", "snd")  # that are no satellite's
-_MAX_NAMES = 256  # that a satellite may want to be told of
 
 
 class SatelliteSource:
@@ -189,11 +188,8 @@ class _Link:
             logger.warning("%s: %s", self._name, escaped(str(event.data.get("text")))[:200])
 
     def _want(self, names: object) -> None:
-        wanted = None
-        if isinstance(names, list) and names:
-            wanted = frozenset(name for name in names[:_MAX_NAMES] if isinstance(name, str))
         with self._lock:
-            self._wanted, self._has_detected = wanted, False
+            self._wanted, self._has_detected = wanted_names(names), False
 
     def _read_info(self, event: Event) -> None:
         """Refuse what has no microphone: a speech recogniser takes a connection as well."""

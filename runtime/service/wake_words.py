@@ -25,7 +25,7 @@ from listen_edge.audio.limits import MIN_DURATION_S
 from listen_edge.errors import AudioError, ListenEdgeError, one_line
 from listen_edge.lines.answer import Answer
 from listen_edge.runtime.listening.trigger import Trigger, TriggerConfig
-from listen_edge.runtime.service.peer import Peer, chunk_block
+from listen_edge.runtime.service.peer import Peer, chunk_block, wanted_names
 from listen_edge.runtime.service.records.types import QuestionStatus
 from listen_edge.runtime.sources import Block
 from listen_edge.runtime.thresholds import Thresholds
@@ -129,7 +129,7 @@ class _Conversation:
 
     def __init__(self, peer: Peer, ears: Ears) -> None:
         self._peer, self._ears = peer, ears
-        self._names: list[str] | None = None
+        self._names: frozenset[str] | None = None
         self._begin()
 
     def run(self) -> None:
@@ -143,7 +143,7 @@ class _Conversation:
                 self._peer.send(_info(self._ears.questions()))
             elif Detect.is_type(event.type):
                 names = event.data.get("names")
-                self._names = names if isinstance(names, list) and names else None
+                self._names = wanted_names(names)
             elif AudioStart.is_type(event.type):
                 self._begin()
             elif AudioStop.is_type(event.type):
