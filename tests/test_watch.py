@@ -60,11 +60,11 @@ def test_the_service_manager_is_told_what_it_waits_for(manager: Manager) -> None
     watchdog = Watchdog(environ)
     assert watchdog.interval_s == 20
     watchdog.ready("2 sources\nREADY=0")
-    watchdog.unwell("kitchen")
+    watchdog.unwell("kitchen\udcff")
     watchdog.alive("x" * 5000)
     watchdog.stopping()
     assert manager.next() == ["READY=1", "STATUS=2 sources READY=0"]
-    assert manager.next() == ["STATUS=kitchen"]
+    assert manager.next() == ["STATUS=kitchen?"]
     alive, status = manager.next()
     assert alive == "WATCHDOG=1" and len(status) < 600
     assert manager.next() == ["STOPPING=1"]

@@ -58,7 +58,7 @@ class Watchdog:
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
                 sender.settimeout(1.0)
-                sender.sendto("\n".join(lines).encode(), self._address)
+                sender.sendto("\n".join(lines).encode(errors="replace"), self._address)
         except OSError as err:
             logger.debug("the service manager was not told: %s", err)
 
