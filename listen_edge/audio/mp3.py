@@ -33,6 +33,7 @@ _MPEG_1, _LAYER_3 = 3, 1  # as their bits say it
 _FEW = 8  # frames
 _NO_COUNT = 1 << 31  # a placeholder
 _MAX_JUNK = 4096  # bytes before the first frame or behind the last one: a stream joined in a frame
+_MAX_GAP = 1 << 18  # bytes between two frames that are searched for the second
 _SAME = 0xFFFE_0C00  # bits of a header that do not change within a stream: version, layer, rate
 
 Bytes = bytes | mmap.mmap | memoryview
@@ -130,7 +131,7 @@ def find_frames(data: Bytes, start: int = 0, end: int | None = None) -> MpegStre
         if at > span_start:
             spans.append((span_start, at))
         following = _next_frame(data, at, end, kind)
-        if following is None:
+        if following is None or (damaged_at is not None and n_frames >= _FEW):
             break
         if following != _skip_tags(data, at, end) and damaged_at is None:
             damaged_at = n_frames
@@ -215,7 +216,8 @@ def _first_frame(data: Bytes, start: int, end: int) -> int | None:
 def _next_frame(data: Bytes, start: int, end: int, kind: int) -> int | None:
     """Return where two frames of this kind, or a last one, follow after a gap."""
     at = _skip_tags(data, start, end)
-    while (at := _next_sync(data, at, end)) >= 0:
+    end_of_gap = min(end, at + _MAX_GAP)
+    while (at := _next_sync(data, at, end_of_gap)) >= 0:
         word = _word(data, at)
         frame = read_frame(word) if word & _SAME == kind else None
         if frame is not None:
