@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
+import time
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ import pytest
 import soundfile
 
 from listen_edge.audio import read_audio, read_channels
+from listen_edge.audio.ffmpeg import Bounds, FfmpegRecording
+from listen_edge.audio.mp3 import find_frames
 from listen_edge.errors import AudioError
 
 RATE = 16_000
@@ -96,3 +99,55 @@ def test_impossible_figures_in_a_header_are_an_error(tmp_path: Path, data: bytes
     with pytest.raises(AudioError, match="a: ") as refused:
         read_audio(tmp_path / "a")
     assert not re.search(r"\b(inf|nan)\b", str(refused.value).lower())
+
+
+def _box(kind: bytes, *content: bytes) -> bytes:
+    inside = b"".join(content)
+    return struct.pack(">I4s", 8 + len(inside), kind) + inside
+
+
+def _mov(n_samples: int) -> bytes:
+    """Return a QuickTime file of 4 kB that says it holds so many samples."""
+    coded = struct.pack(">I4s6xH8xHHHHI", 36, b"sowt", 1, 1, 8, 0, 0, 48_000 << 16)
+    table = [
+        _box(b"stsd", struct.pack(">4xI", 1), coded),
+        _box(b"stts", struct.pack(">4x3I", 1, n_samples, 2)),
+        _box(b"stsc", struct.pack(">4x4I", 1, 1, n_samples, 1)),
+        _box(b"stsz", struct.pack(">4x2I", 1, n_samples)),
+        _box(b"stco", struct.pack(">4x2I", 1, 40)),
+    ]
+    media = [
+        _box(b"mdhd", struct.pack(">4x4I4x", 0, 0, 48_000, 48_000)),
+        _box(b"hdlr", bytes(8), b"soun", bytes(13)),
+        _box(b"minf", _box(b"smhd", bytes(8)), _box(b"stbl", *table)),
+    ]
+    track = _box(b"tkhd", struct.pack(">4x5I60x", 0, 0, 1, 0, 48_000)), _box(b"mdia", *media)
+    movie = _box(b"mvhd", struct.pack(">4x4I80x", 0, 0, 48_000, 48_000)), _box(b"trak", *track)
+    return _box(b"ftyp", b"qt  \0\0\0\0qt  ") + _box(b"mdat", bytes(4000)) + _box(b"moov", *movie)
+
+
+def test_a_header_cannot_make_ffmpeg_take_all_memory(tmp_path: Path) -> None:
+    """An index of 60 million samples would be 1.5 GB, and the first of them would be heard."""
+    (tmp_path / "a.mov").write_bytes(_mov(60_000_000))
+    with pytest.raises(AudioError, match=r"a\.mov: truncated: holds 0\.0 of 1\.0 s"):
+        read_audio(tmp_path / "a.mov")
+
+
+def test_a_decoder_that_never_answers_is_ended(tmp_path: Path) -> None:
+    endless = tmp_path / "ffmpeg"
+    endless.write_text("#!/bin/sh\nwhile :; do :; done\n")
+    endless.chmod(0o755)
+    with (tmp_path / "ffmpeg").open("rb") as file, pytest.raises(AudioError, match="code -9"):
+        FfmpegRecording(file, str(endless), bounds=Bounds(cpu_s=1))
+
+
+@pytest.mark.parametrize("rest", [b"\xff", b"\xff\xfb\x90\x64\0"], ids=["ones", "headers"])
+@pytest.mark.parametrize("n_frames", [2, 20])
+def test_what_follows_mpeg_frames_is_searched_in_bounded_time(n_frames: int, rest: bytes) -> None:
+    """Byte by byte, 25 MB took 14 s, in which no other thread of the process computed."""
+    frames = b"\xff\xfb\x90\x64".ljust(417, b"\0") * n_frames
+    begun = time.process_time()
+    stream = find_frames(frames + bytes(40) + rest * (10_000_000 // len(rest)))
+    assert time.process_time() - begun < 1
+    assert stream is not None and stream.damaged_at_s == pytest.approx(n_frames * 1152 / 44_100)
+    assert stream.is_something_else == (n_frames < 8)

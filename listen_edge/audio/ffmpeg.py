@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import shutil
 import struct
 import subprocess
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import IO, BinaryIO
 
 import numpy as np
@@ -57,22 +60,50 @@ def require_ffmpeg(program: str = "ffmpeg") -> None:
         )
 
 
+@dataclass(frozen=True)
+class Bounds:
+    """What a process may take: a header of 4 kB can ask for gigabytes, and for hours.
+
+    Attributes:
+        n_bytes: of memory; the index of a day of AAC takes 100 MB.
+        cpu_s: of compute time; None: any.
+    """
+
+    n_bytes: int = 512 << 20
+    cpu_s: int | None = None
+
+    def hold(self, process: int) -> None:
+        """Bind a process from now on; where the system cannot, it is not bound."""
+        if not hasattr(resource, "prlimit"):
+            return
+        with suppress(ProcessLookupError):
+            resource.prlimit(process, resource.RLIMIT_DATA, (self.n_bytes, self.n_bytes))
+            if self.cpu_s is not None:
+                resource.prlimit(process, resource.RLIMIT_CPU, (self.cpu_s, self.cpu_s))
+
+
 class FfmpegRecording:
     """A recording that ffmpeg decodes, at its own rate and channels; see Recording.
 
     Args:
         file: open for reading; may be closed once this object is made.
         program: the ffmpeg to run.
+        bounds: of its process; None: those of Bounds.
 
     Raises:
         AudioError: ffmpeg is missing, or cannot decode it.
     """
 
-    def __init__(self, file: BinaryIO, program: str = "ffmpeg") -> None:
+    def __init__(
+        self, file: BinaryIO, program: str = "ffmpeg", *, bounds: Bounds | None = None
+    ) -> None:
         require_ffmpeg(program)
         with _DescriptorPath(file) as name:
             limits = ["-protocol_whitelist", "file", "-format_whitelist", _FORMATS]
-            self._decoder = Ffmpeg([*limits, "-i", name], program, tracks="0:a")
+            limits += ["-filter_threads", "1", "-threads", "1"]  # their stacks count as memory
+            self._decoder = Ffmpeg(
+                [*limits, "-i", name], program, tracks="0:a", bounds=bounds or Bounds()
+            )
             try:
                 self.rate, self.n_channels = self._decoder.read_header()
             except AudioError as err:
@@ -112,10 +143,16 @@ class Ffmpeg:
         source: the options before and with `-i`.
         program: the ffmpeg to run.
         tracks: ffmpeg's `-map`: the first one, or all, of which there may be but one.
+        bounds: of its process; None: none.
     """
 
     def __init__(
-        self, source: Sequence[str], program: str = "ffmpeg", *, tracks: str = "0:a:0"
+        self,
+        source: Sequence[str],
+        program: str = "ffmpeg",
+        *,
+        tracks: str = "0:a:0",
+        bounds: Bounds | None = None,
     ) -> None:
         command = [program, "-nostdin", "-hide_banner", "-nostats", "-loglevel", "level+info"]
         command += [*source, "-map", tracks, "-c:a", "pcm_f32be", "-f", "au", "-"]
@@ -127,6 +164,8 @@ class Ffmpeg:
             bufsize=0,  # frames are handed on as they come
             start_new_session=True,  # Ctrl-C is for the listener, which ends this one
         )
+        if bounds is not None:
+            bounds.hold(self._process.pid)
         assert self._process.stdout is not None and self._process.stderr is not None
         self._words = _Words(self._process.stderr, hidden=source[-1])
         self._n_channels = 1

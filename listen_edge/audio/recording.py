@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from listen_edge.audio.containers import Container, read_container
-from listen_edge.audio.ffmpeg import FfmpegRecording
+from listen_edge.audio.ffmpeg import Bounds, FfmpegRecording
 from listen_edge.audio.limits import check_rate, check_values
 from listen_edge.audio.sndfile import SndfileRecording, UnreadableError
 from listen_edge.errors import AudioError
@@ -58,6 +58,7 @@ class Recording:
 
     Args:
         path: a file; a pipe, or "-" for standard input, is read to its end first.
+        bounds: of ffmpeg, where it decodes; None: those of Bounds.
 
     Attributes:
         rate: Hz.
@@ -69,8 +70,8 @@ class Recording:
             without sound, nothing that libsndfile or ffmpeg decodes, or holds impossible values.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.name = printable(path)
+    def __init__(self, path: Path, bounds: Bounds | None = None) -> None:
+        self.name, self._bounds = printable(path), bounds
         with self._naming(), _open_file(path) as file:
             self._decoder = self._choose_decoder(file)
             self.rate, self.n_channels = self._decoder.rate, self._decoder.n_channels
@@ -113,7 +114,7 @@ class Recording:
         try:
             return SndfileRecording(file, container)
         except UnreadableError:
-            return FfmpegRecording(file)
+            return FfmpegRecording(file, bounds=self._bounds)
 
     @contextmanager
     def _naming(self) -> Iterator[None]:

@@ -5,6 +5,7 @@ The files have no name, so that nothing of a recording is left behind, however t
 
 from __future__ import annotations
 
+import math
 import tempfile
 import threading
 import time
@@ -18,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from listen_edge.audio.audibility import NARROW_RATE
+from listen_edge.audio.ffmpeg import Bounds
 from listen_edge.audio.limits import check_duration
 from listen_edge.audio.reading import at_16_khz_by_blocks
 from listen_edge.audio.recording import Recording
@@ -33,6 +35,8 @@ _LARGE_S = 60.0
 _WAIT_S = 30.0  # for the engine, beyond the recording's own length
 _RETRY_S = 2
 _BLOCK_FRAMES = 1 << 16
+_MAX_CHANNELS = 64  # that an engine takes
+_FFMPEG_BYTES = 128 << 20
 
 
 @dataclass(frozen=True)
@@ -169,7 +173,11 @@ def decode(file: IO[bytes], name: str, upload: Upload, limits: Limits) -> Sound:
     """Return what a file without a name holds; errors as for answer."""
     path = Path(f"/proc/self/fd/{file.fileno()}")
     try:
-        with Recording(path) as recording:
+        with Recording(path, _bounds(limits)) as recording:
+            if recording.n_channels > _MAX_CHANNELS:
+                raise AudioError(
+                    f"has {recording.n_channels} channels, expected at most {_MAX_CHANNELS}"
+                )
             is_narrow = recording.rate <= NARROW_RATE
             rate = recording.rate if is_narrow else SAMPLE_RATE
             blocks = _as_it_is(recording) if is_narrow else at_16_khz_by_blocks(recording)
@@ -179,6 +187,10 @@ def decode(file: IO[bytes], name: str, upload: Upload, limits: Limits) -> Sound:
             return Sound(samples, rate, recording.is_speech_codec)
     except AudioError as err:
         raise AudioError(f"{name}: {str(err).removeprefix(f'{path}: ')}") from err
+
+
+def _bounds(limits: Limits) -> Bounds:
+    return Bounds(n_bytes=_FFMPEG_BYTES, cpu_s=math.ceil(limits.decode_s))
 
 
 def _as_it_is(recording: Recording) -> Iterator[NDArray[np.float32]]:
