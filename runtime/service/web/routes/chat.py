@@ -40,6 +40,7 @@ from listen_edge.runtime.service.web.uploads import LARGE_BYTES, Gate, Upload, a
 router = APIRouter(prefix="/v1", tags=["ask"])
 
 _NEVER = -9999.0  # OpenAI's logarithm of a probability of 0
+_MAX_VALUES = 1 << 16  # of a body; each takes up to 200 bytes once it is read
 _BODY = {
     "requestBody": {
         "required": True,
@@ -66,6 +67,8 @@ async def complete(request: Request, service: ServiceHere, limits: LimitsHere) -
 def _answer(
     service: Service, body: bytearray, upload: Upload, limits: Limits
 ) -> tuple[ChatRequest, Answer]:
+    if sum(map(body.count, (b",", b"[", b"{"))) > _MAX_VALUES:  # base64 has none of these
+        raise RefusedError(413, f"more than {_MAX_VALUES} values in the request; send fewer")
     try:
         chat = ChatRequest.model_validate_json(bytes(body))
     except ValidationError as err:
