@@ -22,7 +22,10 @@ class TimedProtocol(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._expect("head", HEAD_S)
+        if self.limit_concurrency and len(self.connections) > 2 * self.limit_concurrency:
+            transport.abort()  # half of them are told that it is busy; more would take all handles
+        else:
+            self._expect("head", HEAD_S)
 
     def connection_lost(self, exc: Exception | None) -> None:
         for what in list(self._timers):

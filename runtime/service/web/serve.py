@@ -98,6 +98,7 @@ def _server(app: FastAPI) -> _Server:
             ws="none",
             lifespan="on",
             log_config=None,
+            log_level="error",  # its warnings are of clients, who may send as many as they like
             access_log=False,
             proxy_headers=False,  # anybody may send X-Forwarded-For
             server_header=False,
