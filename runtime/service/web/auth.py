@@ -104,10 +104,11 @@ class Guard:
         is_open = path in _OPEN or path.startswith(_OPEN_BELOW)
         if self._digest is not None and not is_open:
             self._check_token(headers, (scope.get("client") or ("unknown",))[0])
-        if scope["method"] not in _SAFE:
+        is_safe = scope["method"] in _SAFE
+        if not (is_safe and (is_open or headers.get("sec-fetch-dest") == "document")):
             _check_site(headers)
-            if scope["method"] != "DELETE":
-                _check_body(headers)
+        if not is_safe and scope["method"] != "DELETE":
+            _check_body(headers)
 
     def _check_host(self, headers: Mapping[str, str]) -> None:
         """Refuse a name that another site may have pointed at this machine (DNS rebinding)."""
@@ -155,15 +156,13 @@ def is_loopback(host: str) -> bool:
 
 
 def _check_site(headers: Mapping[str, str]) -> None:
-    """Refuse a change that another site's page asks for."""
+    """Refuse what another site's page asks for: a change, or what costs time to read."""
     origin, host = headers.get("origin"), headers.get("host", "")
     is_foreign = headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
     if origin is not None:
         is_foreign |= origin.lower().partition("://")[2] != host.lower()
     if is_foreign:
-        raise RefusedError(
-            403, "a page of another site asks for a change; open the service's own page"
-        )
+        raise RefusedError(403, "a page of another site asks for this; open the service's own page")
 
 
 def _check_body(headers: Mapping[str, str]) -> None:
