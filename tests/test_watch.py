@@ -131,7 +131,8 @@ def test_it_hears_tells_reloads_in_mid_event_and_ends_in_order(
     tmp_path: Path, tiny_folder: Path
 ) -> None:
     clip = tiny_folder / "clips/siren.ogg"
-    path = configuration(tmp_path, clip)
+    events = {"path": str(tmp_path / "events.db"), "clips": str(tmp_path / "clips")}
+    path = configuration(tmp_path, clip, events=events)
     manager = Manager(str(tmp_path / "notify"))
     environ = {"NOTIFY_SOCKET": manager.address, "WATCHDOG_USEC": "3000000"}
     with watching(path, **environ) as process:
@@ -143,7 +144,8 @@ def test_it_hears_tells_reloads_in_mid_event_and_ends_in_order(
         manager.until("WATCHDOG=1")
         assert "kitchen: in " in logged(path, "windows: ")  # what is heard first
         wake = {"listen": "127.0.0.1:0"}
-        configuration(tmp_path, clip, questions=["siren?", "dog barking?"], wake=wake)
+        asked = ["siren?", "dog barking?"]
+        configuration(tmp_path, clip, events=events, questions=asked, wake=wake)
         process.send_signal(signal.SIGHUP)
         said = logged(path, "was read again")
         found = re.search(r"wake words at 127\.0\.0\.1 port (\d+)", said)
@@ -159,6 +161,8 @@ def test_it_hears_tells_reloads_in_mid_event_and_ends_in_order(
         manager.until("STOPPING=1")
         end = json.loads(process.stdout.read().splitlines()[-1])
         assert (end["phase"], end["uid"], end["reason"]) == ("end", start["uid"], "stopped")
+    kept = [tmp_path / "clips", *tmp_path.glob("clips/*.flac"), *tmp_path.glob("events.db*")]
+    assert len(kept) > 2 and not any(one.stat().st_mode & 0o077 for one in kept)
     manager.close()
     with sqlite3.connect(tmp_path / "events.db") as database:
         rows = list(database.execute("SELECT count(*), count(ended_at) FROM events"))

@@ -46,6 +46,7 @@ def watch(path: Path | None) -> int:
     from listen_edge.runtime.service.config.against_bundle import read_with_bundle
     from listen_edge.runtime.service.journal import log_to_journal
 
+    os.umask(0o077)  # what was heard at home is nobody else's
     signals = _Signals()
     reading, _ = read_with_bundle(path)
     log_to_journal()
