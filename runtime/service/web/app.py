@@ -16,6 +16,7 @@ from listen_edge.runtime.service.service import Service
 from listen_edge.runtime.service.web import chat_shapes
 from listen_edge.runtime.service.web.auth import Failures, Guard
 from listen_edge.runtime.service.web.bounds import BoundedBodies, Limits, SafeHeaders
+from listen_edge.runtime.service.web.compression import Compressed
 from listen_edge.runtime.service.web.metrics import Metrics
 from listen_edge.runtime.service.web.picture import Pictures
 from listen_edge.runtime.service.web.problems import Problem, add_handlers
@@ -72,6 +73,7 @@ def create_app(service: Service, settings: WebConfig, limits: Limits | None = No
         app.include_router(family.router)
     add_handlers(app)
     token = settings.token.get_secret_value() if settings.token else None
+    app.add_middleware(Compressed)
     app.add_middleware(BoundedBodies, limits=limits)
     app.add_middleware(Guard, token=token, hosts=settings.hosts, failures=Failures())
     app.add_middleware(SafeHeaders)  # outermost: on refusals too
