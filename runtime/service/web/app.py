@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from listen_edge import __version__
 from listen_edge.runtime.service.config.models import WebConfig
 from listen_edge.runtime.service.service import Service
+from listen_edge.runtime.service.subscription import Subscription
 from listen_edge.runtime.service.web import chat_shapes
 from listen_edge.runtime.service.web.auth import Failures, Guard
 from listen_edge.runtime.service.web.bounds import BoundedBodies, Limits, SafeHeaders
@@ -69,6 +70,7 @@ def create_app(service: Service, settings: WebConfig, limits: Limits | None = No
     app.state.gate, app.state.pictures = Gate(limits), Pictures()
     app.state.metrics = Metrics(service)
     app.state.streams = threading.Semaphore(limits.n_streams)
+    app.state.looking_on = set[Subscription]()
     for family in _FAMILIES:
         app.include_router(family.router)
     add_handlers(app)
