@@ -311,16 +311,6 @@ def test_no_answer_waits_for_an_acknowledgement(served: Served) -> None:
     assert min(took) < timedelta(milliseconds=30)
 
 
-def test_it_ends_in_time_with_clients_that_look_on(served: Served) -> None:
-    with served.client.stream("GET", "v1/stream") as response:
-        next(response.iter_lines())
-        done = threading.Thread(target=served.server.stop)
-        done.start()
-        done.join(3.0)
-        assert not done.is_alive()
-    assert not [thread for thread in threading.enumerate() if thread.name == "web"]
-
-
 def test_a_real_service_answers_as_its_engine_does(
     engine: Engine, tiny_folder: Path, tmp_path: Path
 ) -> None:

@@ -103,6 +103,7 @@ class MqttOutput:
         self._announce_at = float("inf")
         self._complain_at = 0.0
         self._healths: dict[str, _SaidHealth] = {}
+        self._announced: tuple[object, tuple[Config, str]] | None = None
         self._known: frozenset[str] | None = None  # sources, None before the first `show`
         self._asked: dict[str, bool] = {}
         self._is_asked, self._is_stopping = threading.Event(), threading.Event()
@@ -161,8 +162,8 @@ class MqttOutput:
         self._known = frozenset(source.id for source in sources)
         if self._is_trial or not self._connection.is_up:
             return
-        config = self._discovery(sources, questions)
-        wanted = self._wanted(config, sources, questions, soundings)
+        discovery = self._discovery(sources, questions)
+        wanted = self._wanted(discovery, sources, questions, soundings)
         with self._lock:
             if self._held is None:
                 return
@@ -180,8 +181,8 @@ class MqttOutput:
         for topic in gone:
             self._keep(topic, "")
         for topic, payload in news.items():
-            if topic == self._config_topic and config is not None and earlier is not None:
-                going = removals(earlier, config)
+            if topic == self._config_topic and discovery is not None and earlier is not None:
+                going = removals(earlier, discovery[0])
                 if going is not None:
                     self._keep(topic, config_json(going))
             self._keep(topic, payload)
@@ -194,20 +195,27 @@ class MqttOutput:
 
     def _discovery(
         self, sources: Sequence[SourceStatus], questions: Sequence[QuestionStatus]
-    ) -> Config | None:
+    ) -> tuple[Config, str] | None:
+        """Return the config and its payload, made anew only where it would be another."""
         if not self._config.discovery:
             return None
-        return device_config(
+        names = tuple((source.id, source.name) for source in sources)
+        asked = tuple((one.id, one.concept, one.priority, one.sources) for one in questions)
+        if self._announced is not None and self._announced[0] == (names, asked):
+            return self._announced[1]
+        config = device_config(
             self._topics,
             version=listen_edge.__version__,
             bundle=self._bundle,
             sources=sources,
             questions=questions,
         )
+        self._announced = (names, asked), (config, config_json(config))
+        return self._announced[1]
 
     def _wanted(
         self,
-        config: Config | None,
+        discovery: tuple[Config, str] | None,
         sources: Sequence[SourceStatus],
         questions: Sequence[QuestionStatus],
         soundings: Sequence[Sounding],
@@ -225,8 +233,8 @@ class MqttOutput:
             sources=sources,
             questions=questions,
         )
-        if config is not None:
-            wanted[self._config_topic] = config_json(config)
+        if discovery is not None:
+            wanted[self._config_topic] = discovery[1]
         # Last: before it stood what may not be so any more.
         wanted[self._topics.status] = ONLINE
         return wanted

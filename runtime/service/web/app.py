@@ -13,9 +13,11 @@ from fastapi import FastAPI
 from listen_edge import __version__
 from listen_edge.runtime.service.config.models import WebConfig
 from listen_edge.runtime.service.service import Service
+from listen_edge.runtime.service.subscription import Subscription
 from listen_edge.runtime.service.web import chat_shapes
 from listen_edge.runtime.service.web.auth import Failures, Guard
 from listen_edge.runtime.service.web.bounds import BoundedBodies, Limits, SafeHeaders
+from listen_edge.runtime.service.web.compression import Compressed
 from listen_edge.runtime.service.web.metrics import Metrics
 from listen_edge.runtime.service.web.picture import Pictures
 from listen_edge.runtime.service.web.problems import Problem, add_handlers
@@ -68,10 +70,12 @@ def create_app(service: Service, settings: WebConfig, limits: Limits | None = No
     app.state.gate, app.state.pictures = Gate(limits), Pictures()
     app.state.metrics = Metrics(service)
     app.state.streams = threading.Semaphore(limits.n_streams)
+    app.state.looking_on = set[Subscription]()
     for family in _FAMILIES:
         app.include_router(family.router)
     add_handlers(app)
     token = settings.token.get_secret_value() if settings.token else None
+    app.add_middleware(Compressed)
     app.add_middleware(BoundedBodies, limits=limits)
     app.add_middleware(Guard, token=token, hosts=settings.hosts, failures=Failures())
     app.add_middleware(SafeHeaders)  # outermost: on refusals too

@@ -32,7 +32,8 @@ class WebServer:
 
     def __init__(self, service: Service, settings: WebConfig, limits: Limits | None = None) -> None:
         self._host, self._port = settings.host, settings.port
-        self._server = _server(create_app(service, settings, limits))
+        self._app = create_app(service, settings, limits)
+        self._server = _server(self._app)
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -57,8 +58,10 @@ class WebServer:
         return f"http://{host}:{self._port}/"
 
     def stop(self) -> None:
-        """End within 3 s: streams are cut, requests have one second. May be called twice."""
+        """End within 3 s: streams end at once, requests have one second. May be called twice."""
         self._server.should_exit = True
+        for lines in self._app.state.looking_on.copy():
+            lines.close()
         if self._thread is not None:
             self._thread.join(_STOP_S)
             self._thread = None

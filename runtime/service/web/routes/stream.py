@@ -57,23 +57,31 @@ def stream(
     except BaseException:
         places.release()
         raise
-    return _Stream(lines, places, request.app.state.waiting, limits.heartbeat_s)
+    looking_on: set[Subscription] = request.app.state.looking_on
+    looking_on.add(lines)
+    lines_sent = _sent(lines, request.app.state.waiting, limits.heartbeat_s)
+    return _Stream(lines_sent, lines, places, looking_on)
 
 
 class _Stream(StreamingResponse):
     """Holds one of the places until the client leaves or the service ends."""
 
     def __init__(
-        self, lines: Subscription, places: threading.Semaphore, pool: Executor, heartbeat_s: float
+        self,
+        sent: AsyncIterator[str],
+        lines: Subscription,
+        places: threading.Semaphore,
+        looking_on: set[Subscription],
     ) -> None:
-        super().__init__(_sent(lines, pool, heartbeat_s), media_type="text/event-stream")
-        self._lines, self._places = lines, places
+        super().__init__(sent, media_type="text/event-stream")
+        self._lines, self._places, self._looking_on = lines, places, looking_on
 
     async def __call__(self, *connection: Any) -> None:
         try:
             await super().__call__(*connection)
         finally:
             self._lines.close()
+            self._looking_on.discard(self._lines)
             self._places.release()
 
 
