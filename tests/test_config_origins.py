@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -194,6 +195,20 @@ def test_a_configuration_is_found_where_it_may_be(
     found = read_config(None, environ)
     assert found.path == Path("listen-edge.yaml")
     assert found.config.events.path == tmp_path / "here.db"
+
+
+def test_another_user_s_configuration_is_read_only_if_it_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "listen-edge.yaml"
+    path.write_text(SOURCES)
+    if os.geteuid() == 0:
+        os.chown(path, 12345, 12345)
+    monkeypatch.setattr(os, "geteuid", lambda: 54321)
+    with pytest.raises(ConfigError, match=r"^listen-edge\.yaml: belongs to another user"):
+        read_config(None, {})
+    assert read_config(path, {}).path == path
 
 
 def test_what_is_shown_is_the_same_configuration(tmp_path: Path) -> None:

@@ -74,14 +74,19 @@ class _Draft:
 def find_config(path: Path | None, environ: Mapping[str, str]) -> Path:
     """Return the path, or of None the first one that there is.
 
+    A configuration runs commands: one that was not named must be the user's own, or root's.
+
     Raises:
-        ConfigError: there is none.
+        ConfigError: there is none, or the first is another user's.
     """
     if path is not None:
         return path
     paths = search_paths(environ)
     for found in paths:
         if found.exists():
+            if found.stat().st_uid not in (0, os.geteuid()):
+                told = f"{printable(found)}: belongs to another user; name it with --config"
+                raise ConfigError(found, [told])
             return found
     looked = ", ".join(map(printable, paths))
     raise ConfigError(
