@@ -114,8 +114,10 @@ def test_each_output_is_owed_every_phase_as_it_stood(store: Store) -> None:
         (3, "start", second),
         (4, "end", replace(ended, verdict="right")),
     ]
+    assert store.n_pending("mqtt") == 4 and store.n_pending("phone") == 2
     store.delivered("mqtt", 2)
     store.delivered("mqtt", 1)  # what is done stays done
+    assert store.n_pending("mqtt") == 2
     assert [one.seq for one in store.pending("mqtt", limit=1)] == [3]
     with _reopened(store) as again:
         assert [one.seq for one in again.pending("mqtt")] == [3, 4]

@@ -16,8 +16,6 @@ from listen_edge.runtime.service.questions import known
 from listen_edge.runtime.service.records.store import Store
 from listen_edge.runtime.service.records.types import QuestionStatus, Sounding, SourceStatus
 
-_MOST_PENDING = 10_000  # that are counted
-
 
 class Outlets:
     """All outputs; every method from any thread, none waits for a peer but try_out and stop.
@@ -75,8 +73,7 @@ class Outlets:
     def status(self) -> list[dict[str, Any]]:
         """Return how each does, see OutputStatus, and n_pending: what it is still owed."""
         return [
-            asdict(runner.status())
-            | {"n_pending": len(self._store.pending(runner.name, _MOST_PENDING))}
+            asdict(runner.status()) | {"n_pending": self._store.n_pending(runner.name)}
             for runner in self._now()
         ]
 

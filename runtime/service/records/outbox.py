@@ -41,6 +41,14 @@ class Outbox:
         owed = waiting | {row[0]: delivery_of(row) for row in rows}
         return [owed[seq] for seq in sorted(owed)[:limit]]
 
+    def n_pending(self, output: str) -> int:
+        done = self._done(output)
+        waiting = {one.seq for one, _ in self._waiting(done)}  # before what is written
+        rows = self._database.read(
+            "SELECT seq FROM outbox JOIN events ON events.id = outbox.event WHERE seq > ?", (done,)
+        )
+        return len(waiting.union(seq for (seq,) in rows))
+
     def delivered(self, output: str, seq: int) -> None:
         with self._database.writing:
             outputs = self._database.unwritten.outputs

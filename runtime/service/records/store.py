@@ -239,6 +239,10 @@ class Store:
         """
         return self._outbox.pending(output, limit)
 
+    def n_pending(self, output: str) -> int:
+        """Return how many deliveries an output is owed."""
+        return self._outbox.n_pending(output)
+
     def delivered(self, output: str, seq: int) -> None:
         """Note that an output has this delivery and all before it."""
         self._outbox.delivered(output, seq)
