@@ -29,6 +29,7 @@ from listen_edge.train.head_material import HeldOut, is_of, read_head_material
 from listen_edge.train.mixtures import Mixture
 from listen_edge.train.run_log import read_log
 from tests.conftest import CLASSES
+from tests.killed_head import train_killed_head
 
 SIZES = HeadSizes(n_embd=12, d_vector=24, d_head=8, d_query=16, d_bias=4, dropout=0.5)
 
@@ -104,17 +105,7 @@ def test_a_killed_run_goes_on_to_the_same_ears(
     tmp_path: Path, head_config: HeadConfig, prompt: Prompt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train_head(head_config, tmp_path / "whole", prompt)
-    take_step = head_loop._Run._take_step
-
-    def killed_at_seven(self: head_loop._Run) -> float:
-        if self._step == 7:
-            raise KeyboardInterrupt
-        return take_step(self)
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(head_loop._Run, "_take_step", killed_at_seven)
-        train_head(head_config, tmp_path / "killed", prompt)
-    train_head(head_config, tmp_path / "killed", prompt)
+    train_killed_head(head_config, tmp_path / "killed", prompt, monkeypatch)
     whole, killed = (load_ears(tmp_path / name) for name in ("whole", "killed"))
     assert whole.texts == killed.texts
     assert {*CLASSES, "train", "piano"} == {*whole.texts}

@@ -18,12 +18,12 @@ from listen_edge.export.build import BundleConfig, export_bundle
 from listen_edge.export.runs import trained_parts
 from listen_edge.prompt import Prompt
 from listen_edge.runtime.engine import Engine
-from listen_edge.train import head_loop
 from listen_edge.train.ears import Ears, load_ears
 from listen_edge.train.head_config import HeadConfig
 from listen_edge.train.head_loop import train_head
 from listen_edge.train.opinion import draw_asked
 from listen_edge.train.run_log import read_log
+from tests.killed_head import train_killed_head
 
 
 @pytest.fixture(scope="module")
@@ -67,17 +67,7 @@ def test_a_joint_run_that_was_killed_goes_on_to_the_same(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    take_step = head_loop._Run._take_step
-
-    def killed_at_seven(self: head_loop._Run) -> float:
-        if self._step == 7:
-            raise KeyboardInterrupt
-        return take_step(self)
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(head_loop._Run, "_take_step", killed_at_seven)
-        train_head(joint_config, tmp_path / "run", prompt)
-    train_head(joint_config, tmp_path / "run", prompt)
+    train_killed_head(joint_config, tmp_path / "run", prompt, monkeypatch)
     whole, killed = (load_ears(folder).ears for folder in (joint_run, tmp_path / "run"))
     for a, b in zip(whole.parameters(), killed.parameters(), strict=True):
         np.testing.assert_allclose(a.detach(), b.detach(), atol=1e-6)
