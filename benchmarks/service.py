@@ -120,8 +120,11 @@ def cpu_s(process: int) -> float:
 
 def thread_s(process: int) -> dict[str, float]:
     """Return the seconds that each thread of a process has computed."""
-    tasks = Path(f"/proc/{process}/task").iterdir()
-    return {task.name: int((task / "schedstat").read_text().split()[0]) / 1e9 for task in tasks}
+    spent: dict[str, float] = {}
+    for task in Path(f"/proc/{process}/task").iterdir():
+        with suppress(OSError):  # it has ended since
+            spent[task.name] = int((task / "schedstat").read_text().split()[0]) / 1e9
+    return spent
 
 
 def rss_mb(process: int) -> float:

@@ -1,0 +1,265 @@
+"""The folder of a scan: what was asked, of which recordings, and which pieces are done.
+
+A scan is described by everything that changes its rows. The same description goes on where it
+stopped, another one is refused. A piece's rows are written first and its recordings last, each
+whole or not at all: a piece is done when its recordings are there, and doing one again writes the
+same two files.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from listen_edge.errors import ListenEdgeError, one_line
+from listen_edge.json_fields import parse_json
+from listen_edge.printable import printable
+from listen_edge.replacing import replacing
+from listen_edge.runtime.archive.rows import carried_of, recordings_schema
+
+SCHEMA = 1
+DESCRIPTION, LISTING, PLAN, FAILED = (
+    "scan.json",
+    "listing.parquet",
+    "plan.parquet",
+    "failed.parquet",
+)
+RECORDINGS, SPANS = "recordings", "spans"
+_OURS = frozenset(
+    (DESCRIPTION, LISTING, PLAN, FAILED, RECORDINGS, SPANS, "answers", "events", "review")
+)
+_MAX_BYTES = 1 << 24  # of the description
+_ROW_GROUP = 10_000  # rows that are read together
+_PART = re.compile(r"part-([0-9]{6,})\.parquet")
+
+Unit = Literal["answers", "events"]
+
+
+class Job:
+    """A scan's folder.
+
+    Args:
+        folder: holds a description.
+
+    Attributes:
+        described: the description.
+
+    Raises:
+        ListenEdgeError: no scan there, one of a later version, or a damaged description.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.described = _read_description(folder)
+
+    @property
+    def unit(self) -> Unit:
+        """What a row is of: a window and question, or an event."""
+        unit: Unit = self.described["unit"]
+        return unit
+
+    def listing(self) -> pa.Table:
+        """Return all that was listed, see rows.LISTED; ListenEdgeError if it is damaged."""
+        with self.reading(LISTING):
+            return pq.read_table(self.folder / LISTING)
+
+    def listed(self, first: int, last: int) -> pa.Table:
+        """Return rows first to last (not included) of the listing; the others are not read."""
+        with self.reading(LISTING), pq.ParquetFile(self.folder / LISTING) as file:
+            groups = range(first // _ROW_GROUP, (last - 1) // _ROW_GROUP + 1)
+            return file.read_row_groups([*groups]).slice(first % _ROW_GROUP, last - first)
+
+    def rows(self) -> ds.Dataset:
+        """Return the rows written so far, for any reader of parquet; empty before the first."""
+        return self._dataset(self.unit)
+
+    def recordings(self) -> ds.Dataset:
+        """Return what became of each recording that is done."""
+        return self._dataset(RECORDINGS)
+
+    def _dataset(self, name: str) -> ds.Dataset:
+        (self.folder / name).mkdir(exist_ok=True)
+        hive = ds.partitioning(pa.schema([pa.field("month", pa.string())]), flavor="hive")
+        return ds.dataset(self.folder / name, format="parquet", partitioning=hive)
+
+    def done(self) -> set[int]:
+        """Return the pieces whose rows are written."""
+        paths = (self.folder / RECORDINGS).glob("month=*/part-*.parquet")
+        found = (_PART.fullmatch(path.name) for path in paths)
+        return {int(match[1]) for match in found if match}
+
+    def write_piece(self, number: int, month: str, rows: pa.Table, recordings: pa.Table) -> None:
+        """Write a piece's rows, then its recordings, each whole or not at all."""
+        self.write(self.part(self.unit, month, number), rows)
+        self.write(self.part(RECORDINGS, month, number), recordings)
+
+    def part(self, table: str, month: str, number: int) -> Path:
+        """Return where a piece's part of a table lies."""
+        return self.folder / table / f"month={month}" / f"part-{number:06d}.parquet"
+
+    def write(self, path: Path, table: pa.Table) -> None:
+        """Write a file of the job whole or not at all; ListenEdgeError if that cannot be."""
+        with self.writing(path) as temporary:
+            pq.write_table(table, temporary, compression="zstd", row_group_size=1 << 17)
+
+    @contextmanager
+    def writing(self, path: Path) -> Iterator[Path]:
+        """Yield a path to write to, which takes the place of `path` at the end."""
+        with _writing(self.folder):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(path) as temporary:
+                yield temporary
+                _flush(temporary)
+
+    @contextmanager
+    def reading(self, name: str) -> Iterator[None]:
+        """Name the job's file in what fails while it is read."""
+        try:
+            yield
+        except (OSError, pa.ArrowException) as err:
+            raise ListenEdgeError(
+                f"{printable(self.folder)}: {name} cannot be read ({one_line(err)}); scan into "
+                "another --out"
+            ) from err
+
+    def write_failed(self) -> int:
+        """Write the table of the recordings that were not wholly heard; return their number."""
+        schema = recordings_schema(carried_of(pq.read_schema(self.folder / LISTING)))
+        wanted = ds.field("status") != "heard"
+        found = self.recordings().scanner(columns=schema.names, filter=wanted).to_table()
+        table = found.cast(schema).sort_by("recording")
+        self.write(self.folder / FAILED, table)
+        return table.num_rows
+
+
+@contextmanager
+def begin(folder: Path, described: Mapping[str, Any], listing: pa.Table) -> Iterator[Job]:
+    """Yield a scan's job, new or gone on with; nobody else writes to it meanwhile.
+
+    Args:
+        folder: made, empty, or of the same scan.
+        described: everything that changes the rows but the listing, in JSON's types.
+        listing: see rows.LISTED.
+
+    Raises:
+        ListenEdgeError: it holds another scan or other files, is written to by another process,
+            or cannot be written to.
+    """
+    full = {"schema": SCHEMA, **described, "listing": _describe(listing)}
+    with ExitStack() as stack:
+        with _writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(_alone(folder))
+            if not (folder / DESCRIPTION).exists():
+                _refuse_strangers(folder)
+                _write_new(folder, full, listing)
+        job = Job(folder)
+        _refuse_other(job, full)
+        yield job
+
+
+def _write_new(folder: Path, described: Mapping[str, Any], listing: pa.Table) -> None:
+    with replacing(folder / LISTING) as temporary:
+        pq.write_table(listing, temporary, compression="zstd", row_group_size=_ROW_GROUP)
+        _flush(temporary)
+    with replacing(folder / DESCRIPTION) as temporary:
+        text = json.dumps(described, indent=1, ensure_ascii=False) + "\n"
+        temporary.write_text(text, encoding="utf-8")
+        _flush(temporary)
+
+
+def _describe(listing: pa.Table) -> dict[str, Any]:
+    """Return the number of recordings and a hash of all that the listing says of them."""
+    table = listing.replace_schema_metadata(None).combine_chunks()
+    digest = hashlib.sha256(str(table.schema).encode())
+    for batch in table.to_batches(max_chunksize=1 << 16):
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, batch.schema) as stream:
+            stream.write_batch(batch)
+        digest.update(sink.getvalue())
+    return {"recordings": listing.num_rows, "sha256": digest.hexdigest()}
+
+
+def _read_description(folder: Path) -> dict[str, Any]:
+    name = printable(folder)
+    try:
+        with (folder / DESCRIPTION).open("rb") as file:
+            described = parse_json(file.read(_MAX_BYTES))
+        if not isinstance(described, dict) or described.get("unit") not in ("answers", "events"):
+            raise ValueError("not the description of a scan")
+    except FileNotFoundError as err:
+        raise ListenEdgeError(
+            f"{name}: holds no scan (no {DESCRIPTION}); give the --out of a listen-edge scan"
+        ) from err
+    except (OSError, ValueError) as err:
+        raise ListenEdgeError(f"{name}: {DESCRIPTION}: {one_line(err)}; scan anew") from err
+    if described.get("schema") != SCHEMA:
+        raise ListenEdgeError(
+            f"{name}: a scan of schema {described.get('schema')}, this version reads {SCHEMA}; "
+            "read it with the listen-edge that wrote it"
+        )
+    return described
+
+
+def _refuse_other(job: Job, described: Mapping[str, Any]) -> None:
+    held = job.described
+    wanted = json.loads(json.dumps(described))
+    unlike = [key for key in {**held, **wanted} if held.get(key) != wanted.get(key)]
+    if unlike:
+        raise ListenEdgeError(
+            f"--out {printable(job.folder)}: holds another scan (its {', '.join(unlike)} differ, "
+            f"see {DESCRIPTION}); give another --out, or the same options to go on with it"
+        )
+
+
+def _refuse_strangers(folder: Path) -> None:
+    others = [p.name for p in folder.iterdir() if p.name not in _OURS and p.name[0] != "."]
+    if others:
+        raise ListenEdgeError(
+            f"--out {printable(folder)}: holds files that are no scan's ({printable(others[0])}); "
+            "give an empty folder or a new one"
+        )
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the job's lock, which ends with the process."""
+    with (folder / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as err:
+            raise ListenEdgeError(
+                f"--out {printable(folder)}: another scan is writing there; wait for it or stop it"
+            ) from err
+        yield
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, pa.ArrowException) as err:
+        raise ListenEdgeError(
+            f"--out {printable(folder)}: cannot be written ({one_line(err)}); what is in it is "
+            "kept, the same command goes on"
+        ) from err
+
+
+def _flush(path: Path) -> None:
+    """Make sure that a file is on the disk before it gets its name."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
