@@ -26,7 +26,12 @@ from listen_edge.errors import ListenEdgeError, one_line
 from listen_edge.json_fields import parse_json
 from listen_edge.printable import printable
 from listen_edge.replacing import replacing
-from listen_edge.runtime.archive.rows import carried_of, recordings_schema
+from listen_edge.runtime.archive.rows import (
+    answers_schema,
+    carried_of,
+    events_schema,
+    recordings_schema,
+)
 
 SCHEMA = 1
 DESCRIPTION, LISTING, PLAN, FAILED = (
@@ -80,18 +85,29 @@ class Job:
             groups = range(first // _ROW_GROUP, (last - 1) // _ROW_GROUP + 1)
             return file.read_row_groups([*groups]).slice(first % _ROW_GROUP, last - first)
 
+    @property
+    def carried(self) -> list[pa.Field]:
+        """A manifest's own columns, which every row of its recordings has."""
+        with self.reading(LISTING):
+            return carried_of(pq.read_schema(self.folder / LISTING))
+
     def rows(self) -> ds.Dataset:
-        """Return the rows written so far, for any reader of parquet; empty before the first."""
-        return self._dataset(self.unit)
+        """Return the rows written so far, for any reader of parquet."""
+        is_events = self.unit == "events"
+        schema = events_schema(self.carried) if is_events else answers_schema(self.carried)
+        return self._dataset(self.unit, schema)
 
     def recordings(self) -> ds.Dataset:
         """Return what became of each recording that is done."""
-        return self._dataset(RECORDINGS)
+        return self._dataset(RECORDINGS, recordings_schema(self.carried))
 
-    def _dataset(self, name: str) -> ds.Dataset:
+    def _dataset(self, name: str, schema: pa.Schema) -> ds.Dataset:
         (self.folder / name).mkdir(exist_ok=True)
-        hive = ds.partitioning(pa.schema([pa.field("month", pa.string())]), flavor="hive")
-        return ds.dataset(self.folder / name, format="parquet", partitioning=hive)
+        month = pa.field("month", pa.string())
+        hive = ds.partitioning(pa.schema([month]), flavor="hive")
+        return ds.dataset(
+            self.folder / name, schema.append(month), format="parquet", partitioning=hive
+        )
 
     def done(self) -> set[int]:
         """Return the pieces whose rows are written."""
@@ -135,10 +151,10 @@ class Job:
 
     def write_failed(self) -> int:
         """Write the table of the recordings that were not wholly heard; return their number."""
-        schema = recordings_schema(carried_of(pq.read_schema(self.folder / LISTING)))
+        schema = recordings_schema(self.carried)
         wanted = ds.field("status") != "heard"
         found = self.recordings().scanner(columns=schema.names, filter=wanted).to_table()
-        table = found.cast(schema).sort_by("recording")
+        table = found.cast(schema).sort_by("path")
         self.write(self.folder / FAILED, table)
         return table.num_rows
 
