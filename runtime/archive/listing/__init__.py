@@ -1,0 +1,1 @@
+"""What an archive holds: folders, lists, manifests and buckets as one table of recordings."""
