@@ -119,6 +119,13 @@ class FfmpegRecording:
             self._decoder.check_end(self._n_read / self.rate)
         return block
 
+    @property
+    def n_seekable(self) -> int | None:
+        return None
+
+    def seek(self, frame: int) -> None:
+        raise NotImplementedError("what a pipe brings is not sought in")
+
     def close(self) -> None:
         self._decoder.close()
 

@@ -46,6 +46,13 @@ class _Decoder(Protocol):
     n_channels: int
     is_speech_codec: bool
 
+    @property
+    def n_seekable(self) -> int | None:
+        """See Recording."""
+
+    def seek(self, frame: int) -> None:
+        """See Recording."""
+
     def read(self, n_frames: int) -> NDArray[np.float32]:
         """Return at most n_frames, shape (n, n_channels), float32; none at the end."""
 
@@ -88,6 +95,16 @@ class Recording:
             block = self._decoder.read(n_frames)
             check_values(block)
         return block
+
+    @property
+    def n_seekable(self) -> int | None:
+        """How many frames there are by its header, if it can be read from each exactly."""
+        return self._decoder.n_seekable
+
+    def seek(self, frame: int) -> None:
+        """Read on from a frame before n_seekable."""
+        with self._naming():
+            self._decoder.seek(frame)
 
     def close(self) -> None:
         """Free the decoder. May be called twice."""

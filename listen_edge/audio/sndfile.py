@@ -28,6 +28,9 @@ from listen_edge.errors import AudioError
 _NO_LENGTH = 1 << 62  # frames: libsndfile does not know
 _BEGINS, _ENDS = 2, 4  # flags of an Ogg page: first and last of its stream
 _SPEECH_CODECS = ("GSM610",)
+# Formats that are sought in to the frame, if they hold frames of their own or are lossless.
+_SEEK_EXACTLY = ("WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "FLAC")
+_BY_FRAME = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW")
 _MPEG_SLACK = 3  # frames that a decoder's delay and padding take
 _stderr_lock = threading.Lock()
 
@@ -107,6 +110,22 @@ class SndfileRecording:
         if len(block) == 0:
             self._check_end()
         return block
+
+    @property
+    def n_seekable(self) -> int | None:
+        file = self._file
+        is_exact = file.format in _SEEK_EXACTLY and file.subtype.startswith(_BY_FRAME)
+        return self._n_stated if is_exact and self._n_stated == file.frames else None
+
+    def seek(self, frame: int) -> None:
+        try:
+            self._file.seek(frame)
+        except (soundfile.LibsndfileError, OSError) as err:
+            raise AudioError(
+                f"truncated or damaged: {frame / self.rate:.1f} s cannot be reached; copy or "
+                "record it again"
+            ) from err
+        self._n_read = frame
 
     def close(self) -> None:
         self._file.close()

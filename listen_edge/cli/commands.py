@@ -70,6 +70,10 @@ COMMANDS = {
         "Draw loss and held-out AUROC of training RUNS from their logs, and print where they "
         "ended.",
     ),
+    "scan": LazyCommand(
+        "listen_edge.cli.scan:scan",
+        "Hear any number of recordings, and write tables (parquet) of what is in them.",
+    ),
     "service": LazyCommand(
         "listen_edge.cli.service:service_group",
         "Run `watch` as a systemd service, for months.",

@@ -20,14 +20,14 @@ from listen_edge.runtime.listening.trigger import TriggerConfig
 from listen_edge.runtime.thresholds import Thresholds, chosen_thresholds
 
 if TYPE_CHECKING:
+    from listen_edge.bundle.opening import Bundle
     from listen_edge.event_settings import EventSettings
-    from listen_edge.runtime.engine import Engine
     from listen_edge.runtime.listening.listen_config import ListenConfig
 
 _TRIGGER, _LIVENESS = TriggerConfig(), LivenessConfig()
 
 # When windows become events.
-_event_options = together(
+event_options = together(
     click.option(
         "--on",
         type=float,
@@ -60,6 +60,17 @@ _event_options = together(
         type=float,
         help="Seconds after which an event is stationary: a notice, no new alarms.",
     ),
+    click.option(
+        "--gate",
+        type=click.FloatRange(-120, 0),
+        help="dBFS below which a window is absent without asking.  [default: no gate]",
+    ),
+    click.option(
+        "--thresholds",
+        "thresholds_path",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="File of `listen-edge tune`.",
+    ),
 )
 
 # What raw PCM on stdin does not say itself.
@@ -73,18 +84,7 @@ listen_options = together(
     engine_options,
     pcm_options,
     question_option,
-    _event_options,
-    click.option(
-        "--gate",
-        type=click.FloatRange(-120, 0),
-        help="dBFS below which a window is absent without asking.  [default: no gate]",
-    ),
-    click.option(
-        "--thresholds",
-        "thresholds_path",
-        type=click.Path(dir_okay=False, path_type=Path),
-        help="File of `listen-edge tune`.",
-    ),
+    event_options,
     click.option(
         "--save-clips",
         type=click.Path(file_okay=False, path_type=Path),
@@ -149,13 +149,13 @@ def listen_config(
     )
 
 
-def with_tuned_thresholds(config: ListenConfig, path: Path | None, engine: Engine) -> ListenConfig:
+def with_tuned_thresholds(config: ListenConfig, path: Path | None, bundle: Bundle) -> ListenConfig:
     """Return the configuration with the thresholds of a file of tune's; None: as it is."""
     if path is None:
         return config
     from listen_edge.bundle.thresholds import read_thresholds
 
     tuned = read_thresholds(path)
-    tuned.check_use(engine.bundle.id, config.hop_s or engine.hop_s, config.trigger.confirm)
+    tuned.check_use(bundle.id, config.hop_s or bundle.manifest.hop_s, config.trigger.confirm)
     own = {concept: Thresholds(on, off) for concept, (on, off) in tuned.by_concept.items()}
     return replace(config, thresholds={**config.thresholds, **own})

@@ -52,7 +52,7 @@ def listen_in_turn(
         with load_engine(bundle, backend, threads, llm) as engine:
             make_sure_it_hears(engine)
             config = listen_config(engine.bundle.manifest.events, **options)
-            config = with_tuned_thresholds(config, options["thresholds_path"], engine)
+            config = with_tuned_thresholds(config, options["thresholds_path"], engine.bundle)
             n_failed = 0
             for source in sources:
                 if signals.exit_code is not None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -13,6 +14,7 @@ from listen_edge.lines.event import Event
 
 TIME = pa.timestamp("us", tz="UTC")
 UNKNOWN_MONTH = "unknown"
+UNREADABLE = "unreadable"  # reason of what a decoder could not reach
 
 LISTED = (
     pa.field("path", pa.binary(), nullable=False),
@@ -63,6 +65,10 @@ BECAME = (
     pa.field("n_windows", pa.int64(), nullable=False),
     pa.field("n_unknown", pa.int64(), nullable=False),
 )
+# As answers are kept until all spans of a recording are heard: nothing is rounded.
+STAGED = tuple(
+    pa.field(one.name, pa.float64()) if one.type == pa.float32() else one for one in ANSWERED
+)
 OUR_NAMES = frozenset(
     field.name for field in (*LISTED, *ANSWERED, *HAPPENED, *BECAME, pa.field("month", pa.string()))
 )
@@ -106,20 +112,51 @@ def moment(recorded_at: datetime | None, offset_s: float) -> datetime | None:
         return None
 
 
-def answer_columns(answers: Iterable[Answer], recorded_at: datetime | None) -> dict[str, list[Any]]:
-    """Return answers as the columns of ANSWERED."""
-    columns: dict[str, list[Any]] = {field.name: [] for field in ANSWERED}
-    for answer in answers:
-        start_s, end_s = answer.window_s
-        row = (
-            *(start_s, end_s, moment(recorded_at, start_s), answer.question, answer.concept),
-            *(answer.state, answer.reason, answer.presence, answer.head_logit),
-            *(answer.logit_margin, answer.prior_margin, answer.calibrated, answer.level_dbfs),
-            answer.bundle,
-        )
-        for column, value in zip(columns.values(), row, strict=True):
-            column.append(value)
-    return columns
+def answer_row(answer: Answer, recorded_at: datetime | None) -> dict[str, Any]:
+    """Return an answer as a row of ANSWERED."""
+    start_s, end_s = answer.window_s
+    return {
+        "start_s": start_s,
+        "end_s": end_s,
+        "heard_at": moment(recorded_at, start_s),
+        "question": answer.question,
+        "concept": answer.concept,
+        "state": answer.state,
+        "reason": answer.reason,
+        "presence": answer.presence,
+        "head_logit": answer.head_logit,
+        "logit_margin": answer.logit_margin,
+        "prior_margin": answer.prior_margin,
+        "calibrated": answer.calibrated,
+        "level_dbfs": answer.level_dbfs,
+        "bundle": answer.bundle,
+    }
+
+
+def unreadable_row(answer: Answer, start_s: float, recorded_at: datetime | None) -> dict[str, Any]:
+    """Return the row of what a decoder could not reach, from a place in its recording on.
+
+    Args:
+        answer: any about the question.
+    """
+    unheard = replace(
+        answer,
+        state="unknown",
+        presence=None,
+        head_logit=None,
+        logit_margin=None,
+        prior_margin=None,
+        level_dbfs=None,
+        window_s=(start_s, start_s),
+    )
+    return {**answer_row(unheard, recorded_at), "reason": UNREADABLE, "end_s": None}
+
+
+def answer_of(row: Mapping[str, Any]) -> Answer:
+    """Return a row of ANSWERED as the answer that it was made of."""
+    own = {key: row[key] for key in row if key not in ("start_s", "end_s", "heard_at")}
+    window_s = (row["start_s"], row["end_s"])
+    return Answer(**own, window_s=window_s, source="", encode_ms=0.0, answer_ms=0.0)
 
 
 def event_row(event: Event, *, is_long: bool, recorded_at: datetime | None) -> dict[str, Any]:

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from listen_edge.audio.folder import recordings_below
-from listen_edge.audio.limits import check_duration
-from listen_edge.audio.recording import Recording
 from listen_edge.errors import AudioError
 from listen_edge.lines.answer import Answer
 from listen_edge.lines.heard import HeardLine
-from listen_edge.log_mel import SAMPLE_RATE
 from listen_edge.printable import printable
 from listen_edge.runtime.answers import summarize
 from listen_edge.runtime.engine import Engine
 from listen_edge.runtime.hear_config import HearConfig
-from listen_edge.runtime.listening.window import Feed, Window
-from listen_edge.runtime.sources import Block
-
-_BLOCK_FRAMES = 1 << 16
+from listen_edge.runtime.listening.recorded import recorded_windows
+from listen_edge.runtime.listening.window import Window
 
 
 def named_recordings(paths: Sequence[Path]) -> Iterator[tuple[str, Path | AudioError]]:
@@ -81,18 +75,5 @@ def hear_recording(
 
 
 def windows_of(engine: Engine, path: Path, hop_s: float | None = None) -> Iterator[Window]:
-    """Yield the windows of a recording, at the bundle's hop or another."""
-    hop_s = engine.hop_s if hop_s is None else hop_s
-    feed = Feed(*(round(s * SAMPLE_RATE) for s in (engine.window_s, hop_s)))
-    n_frames = 0
-    with Recording(path) as recording:
-        while len(samples := recording.read(_BLOCK_FRAMES)):
-            n_frames += len(samples)
-            codec = recording.is_speech_codec
-            block = Block(samples, recording.rate, time.monotonic(), is_speech_codec=codec)
-            yield from feed.push(block)
-        try:
-            check_duration(n_frames, recording.rate)
-        except AudioError as err:
-            raise AudioError(f"{recording.name}: {err}") from err
-    yield from feed.finish()
+    """Return the windows of a recording, at the bundle's hop or another."""
+    return recorded_windows(path, engine.window_s, engine.hop_s if hop_s is None else hop_s)
