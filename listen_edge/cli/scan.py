@@ -52,7 +52,11 @@ class _Amount(click.ParamType):
 @click.option("--path-column", default="path", help="Of a manifest: the recordings.")
 @click.option("--time-column", help="Of a manifest: when they begin.  [default: found by name]")
 @click.option("--timezone", help="IANA name, of clocks that do not say theirs.")
-@click.option("--workers", type=click.IntRange(1), help="Processes on Ray.  [default: none]")
+@click.option(
+    "--workers",
+    type=click.IntRange(1),
+    help="Processes, on Ray.  [default: one without, or all that --address has room for]",
+)
 @click.option("--address", help="Of a Ray cluster to join.")
 @click.option(
     "--resources", type=_Amount(), multiple=True, help="Of each worker: gpu=0.25; repeatable."
@@ -130,8 +134,10 @@ def _run(job: Job, config: ScanConfig, opened: Bundle, wanted: _Wanted) -> None:
         else:
             from listen_edge.runtime.archive.cluster import Workers, on_ray
 
-            n = wanted.workers or 0
-            workers = Workers(n, wanted.threads, wanted.address, wanted.resources)
+            n, threads = wanted.workers, wanted.threads
+            if threads is None:
+                threads = 1 if n is None or wanted.address else max(1, usable_cores() // n)
+            workers = Workers(n, threads, wanted.address, wanted.resources)
             hear_all = on_ray(job, config, workers, shown.tell)
         n_unheard = run(job, config, opened, left, hear_all, shown.tell)
     click.echo(shown.summary(n_unheard))

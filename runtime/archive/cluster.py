@@ -23,7 +23,7 @@ from listen_edge.runtime.archive.run import HearAll, open_engines, planned
 from listen_edge.runtime.archive.scan_config import ScanConfig
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing leaves the device
-os.environ.setdefault("RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS", "0")
+os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # its warnings are about Ray itself
 
 try:
     import ray
@@ -40,13 +40,13 @@ class Workers:
     """Who hears.
 
     Attributes:
-        n: workers.
+        n: workers; None: as many as the cluster has CPUs for.
         n_threads: CPUs of each.
         address: of a Ray cluster; None: one on this machine, which ends with the scan.
         resources: of each worker beside its CPUs, such as {"gpu": 0.25}.
     """
 
-    n: int
+    n: int | None = None
     n_threads: int = 1
     address: str | None = None
     resources: Mapping[str, float] = field(default_factory=dict)
@@ -87,7 +87,7 @@ def on_ray(job: Job, config: ScanConfig, workers: Workers, tell: Tell) -> HearAl
 
     def hear_all(tasks: Sequence[Task]) -> Iterator[Task]:
         numbers = {task: number for number, task in enumerate(planned(job, config.hop_s))}
-        with _cluster(workers):
+        with _cluster(workers) as n:
             rows = [{"task": numbers[task]} for task in tasks]
             given = ray.data.from_items(rows, override_num_blocks=len(rows))
             heard = given.map_batches(
@@ -95,7 +95,7 @@ def on_ray(job: Job, config: ScanConfig, workers: Workers, tell: Tell) -> HearAl
                 fn_constructor_args=(str(job.folder.resolve()), config, workers.n_threads),
                 batch_size=1,
                 compute=ray.data.ActorPoolStrategy(
-                    size=min(workers.n, len(rows)), max_tasks_in_flight_per_actor=_IN_FLIGHT
+                    size=min(n, len(rows)), max_tasks_in_flight_per_actor=_IN_FLIGHT
                 ),
                 num_cpus=workers.n_threads,
                 **_resources(workers.resources),
@@ -110,8 +110,11 @@ def on_ray(job: Job, config: ScanConfig, workers: Workers, tell: Tell) -> HearAl
 
 
 @contextmanager
-def _cluster(workers: Workers) -> Iterator[None]:
-    """Join a cluster, or start one that ends with the block; what fails there is one line."""
+def _cluster(workers: Workers) -> Iterator[int]:
+    """Join a cluster, or start one that ends with the block; what fails there is one line.
+
+    Gives the number of workers that it has room for, and are wanted.
+    """
     where = workers.address or "this machine"
     try:
         _join(workers)
@@ -121,8 +124,7 @@ def _cluster(workers: Workers) -> Iterator[None]:
             "`ray start --head`, of the same versions of Ray and Python"
         ) from err
     try:
-        _refuse_scarce(workers)
-        yield
+        yield _room(workers)
     except (ray.exceptions.RayError, ConnectionError) as err:
         ours = _ours(err)
         if ours is not None:
@@ -137,7 +139,7 @@ def _cluster(workers: Workers) -> Iterator[None]:
 
 def _join(workers: Workers) -> None:
     local: dict[str, Any] = {
-        "num_cpus": workers.n * workers.n_threads,
+        "num_cpus": (workers.n or 1) * workers.n_threads,
         "include_dashboard": False,
         "object_store_memory": _STORE_BYTES,
     }
@@ -149,22 +151,25 @@ def _join(workers: Workers) -> None:
     )
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
-    context.execution_no_progress_timeout_s = None  # a task of hours of sound takes its time
+    context.execution_no_progress_timeout_s = -1  # a task of hours of sound takes its time
     for name in ("ray", "ray.data"):
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
-def _refuse_scarce(workers: Workers) -> None:
-    """Raise ListenEdgeError for what the cluster can never give: Ray would wait for it."""
+def _room(workers: Workers) -> int:
+    """Return how many workers there will be; ListenEdgeError for what the cluster can never give:
+    Ray would wait for it."""
     have = ray.cluster_resources()
+    n = workers.n or max(1, int(have.get("CPU", 0.0)) // workers.n_threads)
     each = {"CPU": float(workers.n_threads), **workers.resources}
     for name, amount in each.items():
-        name = "GPU" if name.lower() == "gpu" else name
-        if have.get(name, 0.0) < amount * workers.n:
+        there = have.get("GPU" if name.lower() == "gpu" else name, 0.0)
+        if there < amount * n:
             raise ListenEdgeError(
-                f"--workers {workers.n}: they need {amount * workers.n:g} {name}, the cluster has "
-                f"{have.get(name, 0.0):g}; give fewer --workers, --threads or --resources"
+                f"{n} workers need {amount * n:g} {name}, the cluster has {there:g}; give fewer "
+                "--workers, --threads or --resources"
             )
+    return n
 
 
 def _ours(err: BaseException | None) -> ListenEdgeError | None:
