@@ -13,38 +13,11 @@ import stat
 from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 
-from listen_edge.audio.folder import SUFFIXES
 from listen_edge.errors import AudioError
 from listen_edge.printable import printable
-from listen_edge.runtime.archive.listing.found import Found
+from listen_edge.runtime.archive.listing.found import Found, Others, is_recording
 
-_SUFFIXES = frozenset(os.fsencode(suffix[1:]) for suffix in SUFFIXES)
 _MAGIC = re.compile(r"[*?[]")
-_N_NAMED = 5
-
-
-class Others:
-    """Files that are no recordings by their suffix: counted, and the first ones named."""
-
-    def __init__(self) -> None:
-        self.n, self._names = 0, list[str]()
-
-    def add(self, name: str | bytes) -> None:
-        """Count a file that is left out."""
-        self.n += 1
-        if len(self._names) < _N_NAMED:
-            self._names.append(printable(os.fsdecode(name)))
-
-    def note(self) -> str:
-        """Return one line about them."""
-        more = ", ..." if self.n > _N_NAMED else ""
-        return f"{self.n} files are no recordings and are left out: {', '.join(self._names)}{more}"
-
-
-def is_recording(name: bytes) -> bool:
-    """Tell from its suffix whether a file may be a recording."""
-    head, _, suffix = name.rpartition(b".")
-    return bool(head) and suffix.lower() in _SUFFIXES
 
 
 def is_pattern(path: str) -> bool:
@@ -65,35 +38,6 @@ def add_file(path: bytes, found: Found) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise AudioError(f"{printable(os.fsdecode(path))}: is no file; expected a recording")
     found.add(path, os.path.realpath(path), status)
-
-
-def add_named(paths: list[bytes], found: Found) -> list[bytes]:
-    """Add recordings that a list or a manifest names; return those that are not there.
-
-    They are added too, without a size: a scan tells of every recording that was asked for.
-    """
-    folders: dict[bytes, bytes] = {}
-    missing = []
-    for path in paths:
-        folder, slash, name = path.rpartition(b"/")
-        real = folders.get(folder)
-        if real is None:
-            real = folders[folder] = os.path.realpath(folder + slash or b".")
-        key = os.path.join(real, name)
-        try:
-            status = os.lstat(path)
-            if stat.S_ISLNK(status.st_mode) or name in (b"", b".", b".."):
-                key, status = os.path.realpath(path), os.stat(path)
-        except (OSError, ValueError):  # ValueError: a NUL
-            missing.append(path)
-            found.add(path, key)
-            continue
-        if stat.S_ISREG(status.st_mode):
-            found.add(path, key, status)
-        else:
-            missing.append(path)
-            found.add(path, key)
-    return missing
 
 
 def add_folder(folder: bytes, found: Found, others: Others) -> None:

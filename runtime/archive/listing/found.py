@@ -6,6 +6,8 @@ import os
 
 import pyarrow as pa
 
+from listen_edge.audio.folder import SUFFIXES
+from listen_edge.printable import printable
 from listen_edge.runtime.archive.rows import TIME
 
 SCHEMA = pa.schema(
@@ -17,6 +19,8 @@ SCHEMA = pa.schema(
     ]
 )
 _BATCH = 1 << 16  # rows
+_SUFFIXES = frozenset(os.fsencode(suffix[1:]) for suffix in SUFFIXES)
+_N_NAMED = 5
 
 
 class Found:
@@ -61,3 +65,27 @@ class Found:
         self._batches.append(pa.RecordBatch.from_arrays(arrays, schema=SCHEMA))
         for column in columns:
             column.clear()
+
+
+class Others:
+    """Files that are no recordings by their suffix: counted, and the first ones named."""
+
+    def __init__(self) -> None:
+        self.n, self._names = 0, list[str]()
+
+    def add(self, name: str | bytes) -> None:
+        """Count a file that is left out."""
+        self.n += 1
+        if len(self._names) < _N_NAMED:
+            self._names.append(printable(os.fsdecode(name)))
+
+    def note(self) -> str:
+        """Return one line about them."""
+        more = ", ..." if self.n > _N_NAMED else ""
+        return f"{self.n} files are no recordings and are left out: {', '.join(self._names)}{more}"
+
+
+def is_recording(name: bytes) -> bool:
+    """Tell from its suffix whether a file may be a recording."""
+    head, _, suffix = name.rpartition(b".")
+    return bool(head) and suffix.lower() in _SUFFIXES

@@ -8,20 +8,38 @@ so that the same archive gives the same table, however it is named.
 from __future__ import annotations
 
 import os
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
+from typing import BinaryIO
 from zoneinfo import ZoneInfo, available_timezones
 
 import pyarrow as pa
 
 from listen_edge.errors import AudioError, ListenEdgeError
 from listen_edge.printable import printable
-from listen_edge.runtime.archive.listing import folders
-from listen_edge.runtime.archive.listing.found import Found
-from listen_edge.runtime.archive.rows import LISTED, TIME
+from listen_edge.runtime.archive.listing.folders import (
+    add_file,
+    add_folder,
+    add_matching,
+    is_pattern,
+)
+from listen_edge.runtime.archive.listing.found import Found, Others
+from listen_edge.runtime.archive.listing.manifests import read_manifest
+from listen_edge.runtime.archive.listing.named import add_named, paths_in_list
+from listen_edge.runtime.archive.listing.remote import add_remote
+from listen_edge.runtime.archive.listing.storage import (
+    is_remote,
+    local_copy,
+    local_path,
+    split_options,
+)
+from listen_edge.runtime.archive.listing.uniting import DOUBT, SAID_AT, unite
+from listen_edge.runtime.archive.rows import LISTED
 
 STDIN = "-"
 LISTS = (".txt", ".lst")
@@ -76,58 +94,104 @@ def list_recordings(inputs: Sequence[str | Path], options: ListingOptions) -> Li
         AudioError: an input is missing, cannot be read whole, or names no recording.
         ListenEdgeError: a manifest or a storage that cannot be used.
     """
-    reader = _Reader(options)
-    for named in inputs:
-        reader.read(os.fspath(named))
-    return reader.listing()
-
-
-class _Reader:
-    def __init__(self, options: ListingOptions) -> None:
-        self._options = options
-        self._others = folders.Others()
-        self._notes: list[str] = []
-        self._tables: list[pa.Table] = []
-
-    def read(self, named: str) -> None:
-        """Add the recordings of one input."""
+    tables: list[pa.Table] = []
+    others, notes = Others(), list[str]()
+    for given in inputs:
+        named = local_path(os.fspath(given))
         found = Found()
-        path = os.fsencode(named)
-        suffix = Path(named).suffix.lower()
-        if named == STDIN:
-            self._read_list(sys.stdin.buffer.read(), "", "standard input", found)
-        elif os.path.isdir(path):
-            folders.add_folder(path, found, self._others)
-        elif suffix in LISTS and os.path.exists(path):
-            self._read_list(Path(named).read_bytes(), os.path.dirname(named), named, found)
-        elif folders.is_pattern(named) and not os.path.lexists(path):
-            folders.add_matching(path, found, self._others)
-        else:
-            folders.add_file(path, found)
+        own = _read(named, found, others, notes, options)
         table = found.table()
         if not len(table):
-            raise AudioError(f"{printable(named)}: no recordings there; {_EXPECTED}")
-        self._tables.append(table)
-
-    def listing(self) -> Listing:
-        """Return all that was read."""
-        table = pa.concat_tables(self._tables)
-        names = pa.array([printable(os.fsdecode(path.as_py())) for path in table["path"]])
-        table = table.append_column("recording", names)
-        table = table.append_column("recorded_at", pa.nulls(len(table), TIME))
-        table = table.select(SCHEMA.names).sort_by("path")
-        return Listing(table, (), (self._others.note(),) if self._others.n else ())
-
-    def _read_list(self, data: bytes, folder: str, named: str, found: Found) -> None:
-        lines = [line.removesuffix(b"\r") for line in data.split(b"\n")]
-        base = os.fsencode(folder)
-        paths = [os.path.join(base, line) for line in lines if line]
-        missing = folders.add_named(paths, found)
-        if missing:
-            self._notes.append(f"{printable(named)}: {len(missing)}")
+            raise AudioError(
+                f"{printable(named)}: no recordings there; expected WAV, FLAC, Ogg, MP3 or "
+                "M4A files"
+            )
+        for name in own.column_names:
+            table = table.append_column(own.schema.field(name), own[name])
+        tables.append(table)
+    if others.n:
+        notes.append(others.note())
+    table, about = unite(tables, options.timezone)
+    carried = tuple(name for name in table.column_names if name not in SCHEMA.names)
+    return Listing(table, carried, (*notes, *about))
 
 
-_EXPECTED = "expected WAV, FLAC, Ogg, MP3 or M4A files"
+def _read(
+    named: str, found: Found, others: Others, notes: list[str], options: ListingOptions
+) -> pa.Table:
+    """Add the recordings of one input; return what a manifest says of each, else no columns."""
+    path = os.fsencode(named)
+    if named == STDIN:
+        _add_named("standard input", paths_in_list(sys.stdin.buffer.read()), "", found, notes)
+    elif os.path.isdir(path):
+        add_folder(path, found, others)
+    elif is_pattern(named) and not is_remote(named) and not os.path.lexists(path):
+        add_matching(path, found, others)
+    elif (suffix := suffix_of(named)) in LISTS + MANIFESTS:
+        with local_copy(path) as copy, _opened(named, copy) as file:
+            if suffix in LISTS:
+                _add_named(named, paths_in_list(file.read()), named, found, notes)
+            else:
+                return _read_manifest(named, file, found, notes, options)
+    elif is_remote(named):
+        add_remote(named, found, others)
+    else:
+        add_file(path, found)
+    return pa.table({})
+
+
+def _read_manifest(
+    named: str, file: BinaryIO, found: Found, notes: list[str], options: ListingOptions
+) -> pa.Table:
+    """Add the recordings of a manifest; return its times and its own columns."""
+    manifest = read_manifest(
+        named, file, options.path_column, options.time_column, options.timezone
+    )
+    _add_named(named, manifest.paths, named, found, notes)
+    if manifest.n_unread:
+        notes.append(
+            f"{printable(named)}: {manifest.n_unread} of {len(manifest.paths)} times cannot be "
+            "read; expected timestamps, ISO 8601 or seconds since 1970"
+        )
+    table = manifest.carried
+    if manifest.times is not None:
+        table = table.append_column(SAID_AT, manifest.times.instants)
+        table = table.append_column(DOUBT, manifest.times.doubts)
+    return table
+
+
+def _add_named(named: str, paths: list[bytes], beside: str, found: Found, notes: list[str]) -> None:
+    """Add the recordings that a list or a manifest names, from the folder in which it lies."""
+    place, options = split_options(beside) if is_remote(beside) else (beside, "")
+    folder = place[: place.rfind("/") + 1]
+    missing = add_named(paths, os.fsencode(folder), found, os.fsencode(options))
+    if missing and len(missing) == len(paths):
+        raise AudioError(
+            f"{printable(named)}: names {len(paths)} recordings and none is there, the first as "
+            f"{printable(os.fsdecode(missing[0]))}; expected paths from the folder of the list"
+        )
+    if missing:
+        notes.append(
+            f"{printable(named)}: {len(missing)} of {len(paths)} recordings are not there and will "
+            f"count as unheard, the first is {printable(os.fsdecode(missing[0]))}"
+        )
+
+
+@contextmanager
+def _opened(named: str, path: Path) -> Iterator[BinaryIO]:
+    """Open a list or manifest; AudioError if that cannot be."""
+    try:
+        with path.open("rb") as file:
+            yield file
+    except OSError as err:
+        raise AudioError(f"{printable(named)}: {(err.strerror or str(err)).lower()}") from err
+
+
+def suffix_of(named: str) -> str:
+    """Return the suffix of a path or URL in small letters."""
+    if is_remote(named):
+        named = re.split(r"[?#]", named)[0]
+    return os.path.splitext(named)[1].lower()
 
 
 def _check_zone(name: str) -> None:
