@@ -115,7 +115,8 @@ class SndfileRecording:
     def n_seekable(self) -> int | None:
         file = self._file
         is_exact = file.format in _SEEK_EXACTLY and file.subtype.startswith(_BY_FRAME)
-        return self._n_stated if is_exact and self._n_stated == file.frames else None
+        is_true = file.format == "FLAC" or file.frames == self._n_stated  # FLAC's is hidden from it
+        return self._n_stated if is_exact and is_true and self._has_length else None
 
     def seek(self, frame: int) -> None:
         try:

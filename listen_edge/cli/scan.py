@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from listen_edge.runtime.listening.listen_config import ListenConfig
 
 
-class _Amount(click.ParamType):
+class _Amount(click.ParamType):  # type: ignore[type-arg]  # generic from 8.2 on
     """A resource of each worker, such as gpu=0.25."""
 
     name = "name=amount"
@@ -116,8 +116,13 @@ class _Wanted(NamedTuple):
 
 def _listening(opened: Bundle, **options: Any) -> ListenConfig:
     """Return what the options of event_options describe."""
-    unused = {"save_clips": None, "stall_timeout": LivenessConfig.silent_after_s}
-    config = listen_config(opened.manifest.events, **options, **unused, waits_for_device=False)
+    config = listen_config(
+        opened.manifest.events,
+        **options,
+        save_clips=None,
+        stall_timeout=LivenessConfig.silent_after_s,
+        waits_for_device=False,
+    )
     return with_tuned_thresholds(config, options["thresholds_path"], opened)
 
 

@@ -68,7 +68,8 @@ class Engines:
         waiting: deque[tuple[Tag, Future[list[Answer]] | None]] = deque()
         try:
             for tag, window in windows:
-                waiting.append((tag, window and self._pool.submit(self._one, window)))
+                future = None if window is None else self._pool.submit(self._one, window)
+                waiting.append((tag, future))
                 if len(waiting) > self._n_ahead:
                     yield _taken(waiting)
             while waiting:

@@ -156,7 +156,7 @@ class Job:
         found = self.recordings().scanner(columns=schema.names, filter=wanted).to_table()
         table = found.cast(schema).sort_by("path")
         self.write(self.folder / FAILED, table)
-        return table.num_rows
+        return len(table)
 
 
 @contextmanager

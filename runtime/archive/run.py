@@ -39,8 +39,8 @@ class Remaining:
 
 def remaining(job: Job, hop_s: float) -> Remaining:
     """Return what is left of a job, planned when it is new; what a killed worker left is freed."""
-    for left in job.folder.rglob(".*.parquet"):  # by those that nobody writes any more
-        left.unlink(missing_ok=True)
+    for path in job.folder.rglob(".*.parquet"):  # nobody writes them any more
+        path.unlink(missing_ok=True)
     tasks, done = planned(job, hop_s), job.done()
     open_tasks = [task for task in tasks if task.piece not in done]
     spans: dict[int, list[Task]] = defaultdict(list)
