@@ -8,7 +8,6 @@ so that the same archive gives the same table, however it is named.
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -37,6 +36,7 @@ from listen_edge.runtime.archive.listing.storage import (
     local_copy,
     local_path,
     split_options,
+    without_query,
 )
 from listen_edge.runtime.archive.listing.uniting import DOUBT, SAID_AT, unite
 from listen_edge.runtime.archive.rows import LISTED
@@ -127,7 +127,7 @@ def _read(
         add_folder(path, found, others)
     elif is_pattern(named) and not is_remote(named) and not os.path.lexists(path):
         add_matching(path, found, others)
-    elif (suffix := suffix_of(named)) in LISTS + MANIFESTS:
+    elif (suffix := os.path.splitext(without_query(named))[1].lower()) in LISTS + MANIFESTS:
         with local_copy(path) as copy, _opened(named, copy) as file:
             if suffix in LISTS:
                 _add_named(named, paths_in_list(file.read()), named, found, notes)
@@ -185,13 +185,6 @@ def _opened(named: str, path: Path) -> Iterator[BinaryIO]:
             yield file
     except OSError as err:
         raise AudioError(f"{printable(named)}: {(err.strerror or str(err)).lower()}") from err
-
-
-def suffix_of(named: str) -> str:
-    """Return the suffix of a path or URL in small letters."""
-    if is_remote(named):
-        named = re.split(r"[?#]", named)[0]
-    return os.path.splitext(named)[1].lower()
 
 
 def _check_zone(name: str) -> None:

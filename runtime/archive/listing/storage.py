@@ -66,6 +66,13 @@ def split_options(url: str) -> tuple[str, str]:
     return (url[: match.start()], match[0]) if match else (url, "")
 
 
+def without_query(path: str) -> str:
+    """Return a path; a URL ends before its query, and its name is as it is at the storage."""
+    if is_server(path):
+        return unquote(re.split(r"[?#]", path)[0])
+    return split_options(path)[0] if is_remote(path) else path
+
+
 def storage_of(url: str) -> tuple[Any, str]:
     """Return the pyarrow file system of a URL, and the path in it.
 
@@ -191,14 +198,12 @@ def local_copy(path: bytes) -> Iterator[Path]:
         yield Path(local_path(named))
         return
     with tempfile.TemporaryDirectory(prefix="listen-edge-") as folder:
-        copy = Path(folder, "recording" + _suffix(path))
+        suffix = os.path.splitext(without_query(named))[1]
+        copy = Path(
+            folder, "recording" + (suffix if is_recording(b"x" + os.fsencode(suffix)) else "")
+        )
         _download(named, copy)
         yield copy
-
-
-def _suffix(url: bytes) -> str:
-    name = re.split(rb"[?#]", url.rpartition(b"/")[2])[0]
-    return os.path.splitext(os.fsdecode(name))[1] if is_recording(name) else ""
 
 
 def _download(url: str, copy: Path) -> None:
@@ -206,7 +211,7 @@ def _download(url: str, copy: Path) -> None:
     storage, path = storage_of(url)
     n_left = MAX_BYTES
     with naming(url), copy.open("wb") as file:
-        stream = in_time(lambda: storage.open_input_stream(path))
+        stream = in_time(lambda: _stream(storage, path))
         while block := in_time(lambda: stream.read(_BLOCK)):
             n_left -= len(block)
             if n_left < 0:
@@ -215,6 +220,13 @@ def _download(url: str, copy: Path) -> None:
                 )
             _write(file, block, copy)
         stream.close()  # not after a failure: what does not answer may not end either
+
+
+def _stream(storage: Any, path: str) -> Any:
+    """Open a remote file; fsspec's own way tells why that cannot be."""
+    if isinstance(storage, pyarrow.fs.PyFileSystem):
+        return storage.handler.fs.open(path, "rb")
+    return storage.open_input_stream(path)
 
 
 def _write(file: BinaryIO, block: bytes, copy: Path) -> None:

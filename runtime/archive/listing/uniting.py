@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
-from urllib.parse import unquote
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +18,7 @@ from listen_edge.runtime.archive.listing.recorded_at import (
     UNCLEAR,
     times_in_names,
 )
+from listen_edge.runtime.archive.listing.storage import without_query
 from listen_edge.runtime.archive.rows import LISTED, TIME
 
 SAID_AT, DOUBT = "said_at\n", "doubt\n"  # columns of what a manifest says: no name of its own
@@ -123,10 +122,8 @@ def _names(paths: pa.Array) -> tuple[pa.Array, pa.Array]:
 
 
 def _dated(name: str) -> str:
-    """Return a path; a URL ends before its query, where a signature has its own date."""
-    if "://" in name:
-        name = unquote(re.split(r"[?#]", name)[0])
-    return name.encode(errors="replace").decode()
+    """Return a path without a URL's query, in which a signature has its own date."""
+    return without_query(name).encode(errors="replace").decode()
 
 
 def _times(
