@@ -1,0 +1,414 @@
+"""A scan's folder -> clips and a table to fill in, and windows that were wrongly heard."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import soundfile
+
+from listen_edge.errors import AudioError, ListenEdgeError
+from listen_edge.runtime.archive.job import Job
+from listen_edge.runtime.archive.review import drawing
+from listen_edge.runtime.archive.review.drawing import FLOOR, Drawn, allot, draw, spread_out
+from listen_edge.runtime.archive.review.estimates import estimate
+from listen_edge.runtime.archive.review.mining import mine_scan
+from listen_edge.runtime.archive.review.sample import Sample, draw_sample
+from listen_edge.runtime.archive.review.spans import read_spans
+from listen_edge.runtime.archive.review.strata import Stratum, read_strata
+from listen_edge.runtime.measure.mined_folder import Finds, window_name
+from listen_edge.runtime.measure.mining_config import MiningConfig
+from tests.scan_jobs import RATE, WINDOW_S, Heard, Scanned, write_job
+
+MINING = MiningConfig(least=0.7, per_question=2)
+
+
+def staircase(seconds: float) -> np.ndarray:
+    """Return samples whose level is the second that they are in, over 200."""
+    return (np.arange(round(seconds * RATE)) // RATE / 200).astype(np.float32)
+
+
+def scanned(folder: Path, **heard: Heard) -> list[Scanned]:
+    """Write staircases, a.wav and so on, in which sirens were heard with these presences."""
+    folder.mkdir(exist_ok=True)
+    for name, presence in heard.items():
+        soundfile.write(folder / f"{name}.wav", staircase(len(presence) * WINDOW_S), RATE)
+    return [Scanned(folder / f"{name}.wav", {"siren?": p}) for name, p in heard.items()]
+
+
+def rows(job: Job) -> list[dict[str, str]]:
+    with (job.folder / "review" / "verdicts.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def say(job: Job, verdicts: Sequence[str]) -> None:
+    """Give the first rows verdicts."""
+    path = job.folder / "review" / "verdicts.csv"
+    lines = path.read_text().splitlines()
+    for k, verdict in enumerate(verdicts, start=1):
+        lines[k] += verdict
+    path.write_text("\n".join(lines) + "\n")
+
+
+@pytest.fixture()
+def job(tmp_path: Path) -> Job:
+    """Two minutes and one, heard as present, uncertain, absent and unknown."""
+    presences = [0.1, 0.2, 0.95, 0.99, 0.5, "inaudible", *[0.01] * 18]
+    one = scanned(tmp_path / "in", a=presences, b=[0.75, 0.6, 0.02, 0.02, *[0.0] * 8])
+    return write_job(tmp_path / "scan", one)
+
+
+def test_a_sample_holds_clips_of_every_stratum(job: Job) -> None:
+    sample = draw_sample(job.folder, 12)
+    table = rows(job)
+    assert (sample.n_rows, sample.n_new, len(table)) == (12, 12, 12)
+    assert sample.notes == (
+        "siren?: 1 of 36 windows are left out, nothing could be said about them",
+    )
+    states = Counter(row["stratum"].split()[0] for row in table)
+    assert states == {"present": 3, "uncertain": 2, "absent": 7}
+    assert {row["verdict"] for row in table} == {""}
+    sizes = {s.name: s.n_rows for s in read_strata(job.folder)["siren?"].strata}
+    assert sizes == {
+        "present 0.7 to 0.85": 1,
+        "present 0.85 to 1": 2,
+        "uncertain 0.3 to 0.7": 2,
+        "absent 0 to 0.03": 28,
+        "absent 0.03 to 0.15": 1,
+        "absent 0.15 to 0.3": 1,
+    }
+
+
+def test_a_clip_is_its_window_and_a_second_around_it(job: Job) -> None:
+    draw_sample(job.folder, 12)
+    for row in rows(job):
+        clip = job.folder / "review" / "clips" / row["clip"]
+        start_s = float(row["start_s"])
+        samples, rate = soundfile.read(clip, dtype="float32")
+        expected = staircase(120)[round(max(0, start_s - 1) * RATE) : round((start_s + 6) * RATE)]
+        if row["recording"].endswith("b.wav"):
+            expected = expected[: round((60 - max(0, start_s - 1)) * RATE)]
+        assert rate == RATE and clip.stat().st_mode & 0o777 == 0o600
+        np.testing.assert_allclose(samples, expected[: len(samples)], atol=1e-4)
+        assert len(samples) == len(expected)
+    assert (job.folder / "review" / "verdicts.csv").stat().st_mode & 0o777 == 0o600
+
+
+def test_drawing_again_keeps_every_verdict_and_row(job: Job) -> None:
+    draw_sample(job.folder, 8)
+    first = rows(job)
+    assert draw_sample(job.folder, 8).n_new == 0 and rows(job) == first
+    say(job, ["yes", "No", "?"])
+    grown = draw_sample(job.folder, 16)
+    table = rows(job)
+    assert (grown.n_rows, grown.n_new) == (16, 8) and len(table) == 16
+    assert [row["verdict"] for row in table[:4]] == ["yes", "No", "?", ""]
+    assert [row | {"verdict": ""} for row in table[:8]] == first
+    assert draw_sample(job.folder, 4).n_rows == 16
+    other = draw_sample(job.folder, 16, seed=1)
+    assert other.n_new > 0 and rows(job)[:16] == table
+    assert {path.name for path in (job.folder / "review" / "clips").iterdir()} == {
+        row["clip"] for row in rows(job)
+    }
+
+
+def test_columns_that_people_add_are_kept(job: Job) -> None:
+    draw_sample(job.folder, 3)
+    path = job.folder / "review" / "verdicts.csv"
+    text = "".join(f"{line};note {k}\n" for k, line in enumerate(path.read_text().splitlines()))
+    path.write_text("\ufeff" + text.replace(",", ";"))
+    draw_sample(job.folder, 5)
+    assert [row["note 0"] for row in rows(job)] == ["note 1", "note 2", "note 3", "", ""]
+
+
+def test_a_table_that_cannot_be_read_is_left_as_it_is(job: Job) -> None:
+    draw_sample(job.folder, 3)
+    say(job, ["perhaps"])
+    before = (job.folder / "review" / "verdicts.csv").read_bytes()
+    with pytest.raises(ListenEdgeError, match=r"line 2, verdict: 'perhaps'"):
+        draw_sample(job.folder, 8)
+    assert (job.folder / "review" / "verdicts.csv").read_bytes() == before
+
+
+def test_a_whole_archive_that_was_checked_leaves_nothing_uncertain(job: Job) -> None:
+    draw_sample(job.folder, 1000)
+    says = ["yes" if float(row["presence"]) >= 0.5 else "no" for row in rows(job)]
+    say(job, says)
+    (found,) = estimate(job.folder)
+    assert found.precision is not None and found.recall is not None
+    assert (found.precision.low, found.precision.high) == (1.0, 1.0)
+    assert (found.recall.low, found.recall.high) == pytest.approx((0.6, 0.6), abs=1e-9)
+
+
+def test_the_same_rows_are_drawn_whatever_their_order(tmp_path: Path) -> None:
+    presences = np.random.default_rng(1).random((2, 300)).round(3).tolist()
+    one = [Scanned(f"/{name}.wav", {"siren?": p}) for name, p in zip("ab", presences, strict=True)]
+    jobs = [write_job(tmp_path / "one", one), write_job(tmp_path / "other", one[::-1])]
+    drawn = [list(draw(job, 40, 0)) for job in jobs]
+    assert drawn[0] == drawn[1]
+    assert set(drawn[0][0][1]) >= set(next(draw(jobs[0], 15, 0))[1])
+    assert drawn[0] != list(draw(jobs[0], 40, 1))
+
+
+def test_every_row_of_a_stratum_is_as_likely(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 120 windows 24 in each of 200 samples: 40 of each window, and hardly one below 20."""
+    monkeypatch.setattr(drawing, "APART_S", 0.0)
+    monkeypatch.setattr(drawing, "_LEAST_CANDIDATES", 1)
+    job = write_job(tmp_path / "scan", [Scanned("/a.wav", {"siren?": [0.9] * 120})])
+    times = Counter(row.start_s for seed in range(200) for row in next(draw(job, 24, seed))[1])
+    assert len(times) == 120 and min(times.values()) >= 18 and max(times.values()) <= 65
+
+
+def test_the_smallest_keys_are_kept_of_any_number_of_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    presences = {"siren?": [0.9] * 500}
+    job = write_job(tmp_path / "scan", [Scanned(f"/{k}.wav", presences) for k in range(4)])
+    expected = next(draw(job, 8, 0))[1]
+    monkeypatch.setattr(drawing, "_LEAST_CANDIDATES", 1)
+    monkeypatch.setattr(drawing, "_SPARE", 2)
+    assert next(draw(job, 8, 0))[1][:4] == expected[:4]
+
+
+@pytest.mark.parametrize("n", [0, -1, 10_001])
+def test_a_sample_has_a_size(job: Job, n: int) -> None:
+    with pytest.raises(ListenEdgeError, match=f"--sample {n}: expected 1 to 10000 clips"):
+        draw_sample(job.folder, n)
+
+
+def test_an_unfinished_scan_is_not_sampled(tmp_path: Path) -> None:
+    job = write_job(tmp_path / "s", scanned(tmp_path / "in", a=[0.9], b=[0.9]), n_done=1)
+    with pytest.raises(
+        ListenEdgeError, match=r"1 of 2 recordings are done, .*; go on with the sca"
+    ):
+        draw_sample(job.folder, 5)
+    assert not (job.folder / "review").exists()
+
+
+def test_a_recording_that_is_gone_is_told_and_the_others_are_cut(job: Job, tmp_path: Path) -> None:
+    (tmp_path / "in" / "b.wav").unlink()
+    sample = draw_sample(job.folder, 30)
+    told = [note for note in sample.notes if note.startswith("no clip of ")]
+    assert told and all("b.wav: no such file" in note for note in told)
+    assert {Path(row["recording"]).name for row in rows(job)} == {"a.wav"}
+    (tmp_path / "in" / "a.wav").unlink()
+    with pytest.raises(AudioError, match=r"[ab]\.wav: no such file"):
+        draw_sample(
+            write_job(tmp_path / "t", [Scanned(tmp_path / "in/a.wav", {"s?": [0.5]})]).folder, 2
+        )
+
+
+def test_events_are_sampled_for_their_precision(tmp_path: Path) -> None:
+    one = scanned(tmp_path / "in", a=[0.1, 0.95, *[0.1] * 12, *[0.99] * 8, 0.1, 0.1])
+    job = write_job(tmp_path / "scan", one, unit="events")
+    assert draw_sample(job.folder, 5).n_new == 2
+    lengths = sorted(
+        soundfile.info(path).duration for path in (job.folder / "review" / "clips").iterdir()
+    )
+    assert lengths == pytest.approx([WINDOW_S + 2, 30 + 2])
+    say(job, ["yes", "no"])
+    (found,) = estimate(job.folder)
+    assert found.recall is None and "recall needs a scan without --events" in found.to_text_line()
+    assert found.precision is not None and found.precision.n == 2
+
+
+def test_windows_below_the_gate_are_checked_as_absent(tmp_path: Path) -> None:
+    job = write_job(tmp_path / "scan", scanned(tmp_path / "in", a=[0.9, "below_gate", 0.1]))
+    table = pa.concat_tables([job.rows().to_table()]).drop_columns("month").to_pylist()
+    for row in table:
+        row["state"] = "absent" if row["reason"] == "below_gate" else row["state"]
+    part = next((job.folder / "answers").glob("*/*.parquet"))
+    job.write(
+        part,
+        pa.Table.from_pylist(
+            table, job.rows().schema.remove(job.rows().schema.get_field_index("month"))
+        ),
+    )
+    draw_sample(job.folder, 5)
+    assert sorted((row["stratum"], row["presence"]) for row in rows(job)) == [
+        ("absent 0.03 to 0.15", "0.1000"),
+        ("absent below the gate", ""),
+        ("present 0.85 to 1", "0.9000"),
+    ]
+
+
+def drawn(key: int, start_s: float, recording: str = "a.wav") -> Drawn:
+    return Drawn(key, recording, start_s, start_s + WINDOW_S, 0.9, "present")
+
+
+def test_windows_lie_apart_as_long_as_there_are_others() -> None:
+    candidates = [
+        *(drawn(0, 0.0), drawn(1, 2.5), drawn(2, 30.0), drawn(3, 0.0, "b.wav"), drawn(4, 100.0)),
+    ]
+    order = [row.key for row in spread_out(candidates, 5)]
+    assert order == [0, 3, 4, 2, 1]  # 30 s is near 0 s, and 2.5 s overlaps with it
+    assert [row.key for row in spread_out(candidates, 2)] == [0, 3]
+
+
+def test_rows_are_allotted_by_size_and_spread() -> None:
+    strata = [
+        Stratum("sure", "present", 1_000, 0.99),
+        Stratum("unsure", "present", 1_000, 0.8),
+        Stratum("few", "uncertain", 2, 0.5),
+        Stratum("absent", "absent", 100_000, 0.02),
+        Stratum("gate", "absent", 100_000, None),
+    ]
+    counts = [allot(n, strata) for n in range(1, 200)]
+    assert [sum(one) for one in counts] == [*range(1, 200)]
+    for before, after in pairwise(counts):
+        assert all(b <= a for b, a in zip(before, after, strict=True))
+    assert all(given >= FLOOR or given == 2 for given in counts[17])
+    few = counts[-1]
+    assert few[2] == 2 and few[0] + few[1] == 100  # of 199
+    # sqrt(0.99 * 0.01) : sqrt(0.8 * 0.2), and sqrt(0.02 * 0.98) : sqrt(0.01 * 0.99)
+    assert few[0] / few[1] == pytest.approx(0.0995 / 0.4, rel=0.1)
+    assert few[4] / few[3] == pytest.approx(0.0995 / 0.14, rel=0.1)
+    assert allot(10, [Stratum("few", "absent", 3, 0.1)]) == [3]
+
+
+@pytest.mark.parametrize("rate", [8_000, 16_000, 44_100])
+def test_spans_are_cut_where_they_lie(tmp_path: Path, rate: int) -> None:
+    levels = np.arange(30, dtype=np.float32) / 100
+    soundfile.write(tmp_path / "a.wav", np.repeat(levels, rate), rate, subtype="FLOAT")
+    spans = [(20.0, 25.0), (2.5, 7.5), (5.0, 10.0), (28.0, 30.0), (0.0, 1.0)]
+    found = dict(read_spans(tmp_path / "a.wav", spans, margin_s=1.0))
+    assert set(found) == set(spans)
+    for (start_s, end_s), samples in found.items():
+        first, last = max(0, start_s - 1), min(30, end_s + 1)
+        assert len(samples) == pytest.approx((last - first) * RATE, abs=2)
+        middles = np.arange(np.ceil(first), np.floor(last)) + 0.5
+        at = ((middles - first) * RATE).astype(int)
+        np.testing.assert_allclose(samples[at, 0], np.floor(middles) / 100, atol=2e-3)
+
+
+def test_a_span_beyond_the_end_is_an_error(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", staircase(10), RATE)
+    with pytest.raises(AudioError, match=r"a\.wav: ends before 12\.0 s, which was heard in it"):
+        list(read_spans(tmp_path / "a.wav", [(2.0, 7.0), (7.0, 12.0)]))
+
+
+def mined(out: Path) -> dict[str, dict[str, str]]:
+    with (out / "meta.csv").open(newline="") as file:
+        return {row["filename"]: row for row in csv.DictReader(file)}
+
+
+def test_wrongly_sure_windows_become_a_labelled_folder(tmp_path: Path) -> None:
+    one = scanned(tmp_path / "in", a=[0.1, 0.8, 0.9, 0.1, 0.95, "inaudible"], b=[0.2, 0.3])
+    job = write_job(tmp_path / "scan", one)
+    found = list(mine_scan(job.folder, tmp_path / "out", MINING))
+    a = str(tmp_path / "in" / "a.wav")
+    assert [(f.recording[-5:], f.n_windows, f.n_wrong, f.error) for f in found] == [
+        ("a.wav", 6, {"siren": 3}, None),
+        ("b.wav", 2, {}, None),
+    ]
+    table = mined(tmp_path / "out")
+    assert {row["start_s"]: row["presence"] for row in table.values()} == {
+        "10.0": "0.900",
+        "20.0": "0.950",
+    }
+    assert {(row["label"], row["absent"], row["source"]) for row in table.values()} == {
+        ("", "siren", a)
+    }
+    samples, rate = soundfile.read(tmp_path / "out" / "audio" / window_name(a, 10.0))
+    assert rate == RATE
+    np.testing.assert_allclose(samples, staircase(15)[10 * RATE :], atol=1e-4)
+
+
+def test_what_was_found_by_hand_or_is_labelled_is_not_mined(tmp_path: Path) -> None:
+    one = scanned(tmp_path / "in", a=[0.9, 0.1, 0.9], b=[0.9, 0.1])
+    carried = [pa.field("label", pa.string()), pa.field("licence", pa.string())]
+    labels = ["dog;rain", "fire engine siren"]
+    one = [
+        Scanned(s.path, s.heard, carried={"label": label, "licence": "CC0"})
+        for s, label in zip(one, labels, strict=True)
+    ]
+    job = write_job(tmp_path / "scan", one, carried=carried)
+    draw_sample(job.folder, 5)
+    says = ["yes" if row["start_s"] == "0.000" else "no" for row in rows(job)]
+    say(job, says)
+    list(mine_scan(job.folder, tmp_path / "out", MINING))
+    assert [(r["start_s"], r["licence"]) for r in mined(tmp_path / "out").values()] == [
+        ("10.0", "CC0")
+    ]
+
+
+def test_mining_that_is_killed_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = "abcdef"
+    one = scanned(tmp_path / "in", **{name: [0.9, 0.1, 0.8, 0.75] for name in names})
+    job = write_job(tmp_path / "scan", one)
+
+    def contents(out: Path) -> dict[str, bytes]:
+        return {p.name: p.read_bytes() for p in [out / "meta.csv", *(out / "audio").iterdir()]}
+
+    list(mine_scan(job.folder, tmp_path / "whole", MINING))
+    for k in range(1, len(names)):
+        found: list[Finds] = []
+        for finds in mine_scan(job.folder, tmp_path / "cut", MINING):
+            found.append(finds)
+            if len(found) == k:
+                break
+    decoded: defaultdict[str, int] = defaultdict(int)
+    from listen_edge.runtime.archive.review import mining
+
+    read = mining.read_recorded
+
+    def counting(path: bytes, recording: str, *args: object) -> object:
+        decoded[recording] += 1
+        return read(path, recording, *args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(mining, "read_recorded", counting)
+    list(mine_scan(job.folder, tmp_path / "cut", MINING))
+    assert len(decoded) == 1
+    assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
+
+
+def test_a_recording_that_is_gone_is_mined_when_it_is_back(tmp_path: Path) -> None:
+    job = write_job(tmp_path / "scan", scanned(tmp_path / "in", a=[0.9], b=[0.9]))
+    (tmp_path / "in" / "a.wav").rename(tmp_path / "a.wav")
+    found = list(mine_scan(job.folder, tmp_path / "out", MINING))
+    assert "a.wav: no such file" in str(found[0].error) and found[1].error is None
+    assert len(mined(tmp_path / "out")) == 1
+    (tmp_path / "a.wav").rename(tmp_path / "in" / "a.wav")
+    assert [f.error for f in mine_scan(job.folder, tmp_path / "out", MINING)] == [None, None]
+    assert len(mined(tmp_path / "out")) == 2
+
+
+def test_only_what_is_known_to_be_absent_is_mined(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", staircase(10), RATE)
+    heard = {"siren?": [0.9, 0.1], "dog?": [0.1, 0.9]}
+    job = write_job(tmp_path / "scan", [Scanned(tmp_path / "a.wav", heard)])
+    list(mine_scan(job.folder, tmp_path / "out", MINING, ["Is there a dog?"]))
+    assert [(r["absent"], r["start_s"]) for r in mined(tmp_path / "out").values()] == [
+        ("dog", "5.0")
+    ]
+    with pytest.raises(ListenEdgeError, match="'cat': the scan did not ask for it; expected one"):
+        list(mine_scan(job.folder, tmp_path / "other", MINING, ["cat?"]))
+    with pytest.raises(ListenEdgeError, match="holds another run"):
+        list(mine_scan(job.folder, tmp_path / "out", MINING))
+
+
+def test_events_are_not_mined(tmp_path: Path) -> None:
+    job = write_job(tmp_path / "s", scanned(tmp_path / "in", a=[0.95]), unit="events")
+    with pytest.raises(ListenEdgeError, match="holds events, and windows are mined; scan without"):
+        list(mine_scan(job.folder, tmp_path / "out", MINING))
+
+
+def test_two_recordings_of_one_printed_name_are_not_taken_for_each_other(tmp_path: Path) -> None:
+    one = scanned(tmp_path / "in", a=[0.9, 0.9])
+    job = write_job(tmp_path / "scan", [one[0], Scanned(f"{one[0].path}\n", one[0].heard)])
+    escaped = [
+        Scanned(f"{one[0].path}\\n", one[0].heard),
+        Scanned(f"{one[0].path}\n", one[0].heard),
+    ]
+    job = write_job(tmp_path / "other", escaped)
+    with pytest.raises(AudioError, match="2 recordings of the scan have this name"):
+        draw_sample(job.folder, 2)
+    assert isinstance(draw_sample(write_job(tmp_path / "t", one).folder, 2), Sample)
