@@ -104,7 +104,7 @@ class _Sieve:
                 self._sift(place)
 
     def _keys(self, rows: pa.RecordBatch) -> NDArray[np.uint64]:
-        names = rows.column("recording").dictionary_encode()
+        names = rows.column("recording")  # a dictionary
         digests = (
             hashlib.blake2b(name.encode(), digest_size=8, key=self._salt).digest()
             for name in names.dictionary.to_pylist()

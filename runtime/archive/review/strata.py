@@ -15,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from listen_edge.errors import ListenEdgeError, one_line
@@ -91,7 +92,7 @@ class Division:
         at_present = np.searchsorted(self._present, presence, side="right")
         if self.of_events:
             return at_present
-        state, reason = rows.column("state"), rows.column("reason").fill_null("")
+        state, reason = rows.column("state"), rows.column("reason")
         n_present, n_absent = len(self._present) + 1, len(self._absent) + 1
         is_asked = presence >= 0
         at_absent = n_present + 1 + np.searchsorted(self._absent, presence, side="right")
@@ -111,8 +112,11 @@ def _pairs(edges: NDArray[np.float64]) -> Iterator[tuple[float, float]]:
     return zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)
 
 
-def _is(column: pa.Array, value: str) -> NDArray[np.bool_]:
-    same: NDArray[np.bool_] = pc.equal(column, value).to_numpy(zero_copy_only=False)
+def _is(column: pa.DictionaryArray, value: str) -> NDArray[np.bool_]:
+    """Tell of each row whether it says so; a null never does."""
+    values = column.dictionary.to_pylist()
+    code = values.index(value) if value in values else -2
+    same: NDArray[np.bool_] = column.indices.fill_null(-1).to_numpy() == code
     return same
 
 
@@ -129,14 +133,20 @@ def divisions(job: Job) -> dict[str, Division]:
 
 
 def batches(job: Job, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """Yield a scan's rows, of any number, a few at a time; one question to a batch."""
-    scanner = job.rows().scanner(
-        columns=list(columns), batch_size=_ROWS, batch_readahead=2, fragment_readahead=1
-    )
-    with job.reading(job.unit):
-        for batch in scanner.to_batches():
-            for question in pc.unique(batch.column("question")).to_pylist():
-                yield batch.filter(pc.equal(batch.column("question"), question))
+    """Yield a scan's rows, of any number, a few at a time; one question to a batch.
+
+    Texts come as dictionaries. File after file: pyarrow's scanner reads on while its batches wait,
+    and holds all of them where they are taken more slowly than a disk gives them.
+    """
+    texts = ["recording", "question", "state", "reason"]
+    for path in sorted(fragment.path for fragment in job.rows().get_fragments()):
+        with job.reading(job.unit), pq.ParquetFile(path, read_dictionary=texts) as file:
+            for batch in file.iter_batches(_ROWS, columns=[*columns]):
+                asked = batch.column("question")
+                for question in pc.unique(asked).dictionary.to_pylist():
+                    of_one = batch.filter(pa.array(_is(asked, question)))
+                    if of_one.num_rows:
+                        yield of_one
 
 
 def write_strata(job: Job, strata: Sequence[Strata]) -> None:
