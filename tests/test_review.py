@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 import csv
+import sys
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pytest
 import soundfile
 
+from listen_edge.cli import main
 from listen_edge.errors import AudioError, ListenEdgeError
 from listen_edge.runtime.archive.job import Job
-from listen_edge.runtime.archive.review import drawing
-from listen_edge.runtime.archive.review.drawing import FLOOR, Drawn, allot, draw, spread_out
-from listen_edge.runtime.archive.review.estimates import estimate
+from listen_edge.runtime.archive.review import mining, strata
+from listen_edge.runtime.archive.review.drawing import FLOOR, allot, draw
+from listen_edge.runtime.archive.review.estimates import Checked, estimate
 from listen_edge.runtime.archive.review.mining import mine_scan
 from listen_edge.runtime.archive.review.sample import Sample, draw_sample
 from listen_edge.runtime.archive.review.spans import read_spans
 from listen_edge.runtime.archive.review.strata import Stratum, read_strata
+from listen_edge.runtime.archive.review.verdicts import read_verdicts
 from listen_edge.runtime.measure.mined_folder import Finds, window_name
 from listen_edge.runtime.measure.mining_config import MiningConfig
 from tests.scan_jobs import RATE, WINDOW_S, Heard, Scanned, write_job
 
+Scan = Callable[..., "Done"]
 MINING = MiningConfig(least=0.7, per_question=2)
 
 
@@ -156,26 +161,42 @@ def test_the_same_rows_are_drawn_whatever_their_order(tmp_path: Path) -> None:
     assert drawn[0] != list(draw(jobs[0], 40, 1))
 
 
-def test_every_row_of_a_stratum_is_as_likely(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Of 120 windows 24 in each of 200 samples: 40 of each window, and hardly one below 20."""
-    monkeypatch.setattr(drawing, "APART_S", 0.0)
-    monkeypatch.setattr(drawing, "_LEAST_CANDIDATES", 1)
+def test_every_row_of_a_stratum_is_as_likely(tmp_path: Path) -> None:
+    """24 of 120 windows in each of 200 samples: 40 times each, with a deviation of 5.7."""
     job = write_job(tmp_path / "scan", [Scanned("/a.wav", {"siren?": [0.9] * 120})])
     times = Counter(row.start_s for seed in range(200) for row in next(draw(job, 24, seed))[1])
-    assert len(times) == 120 and min(times.values()) >= 18 and max(times.values()) <= 65
+    assert len(times) == 120 and min(times.values()) >= 20 and max(times.values()) <= 62
+    assert np.std([*times.values()]) == pytest.approx(5.7, rel=0.25)
+
+
+def test_sounds_that_go_on_do_not_bias_the_estimate(tmp_path: Path) -> None:
+    """10 sirens of a minute and 100 false alarms that lie far apart: 120 of 220 windows."""
+    alarms: Heard = [0.9 if k % 13 == 0 else "inaudible" for k in range(1300)]
+    heard = {f"/{k}.wav": [0.9] * 12 for k in range(10)} | {"/alarms.wav": alarms}
+    job = write_job(tmp_path / "scan", [Scanned(path, {"siren?": w}) for path, w in heard.items()])
+    shares = []
+    for seed in range(60):
+        _, rows = next(draw(job, 20, seed))
+        n_right = sum(row.recording != "/alarms.wav" for row in rows)
+        shares.append(Checked("present", 220, n_right, 20 - n_right).share)
+    assert np.mean([share.value for share in shares]) == pytest.approx(120 / 220, abs=0.03)
+    assert np.mean([share.low <= 120 / 220 <= share.high for share in shares]) >= 0.9
 
 
 def test_the_smallest_keys_are_kept_of_any_number_of_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    presences = {"siren?": [0.9] * 500}
-    job = write_job(tmp_path / "scan", [Scanned(f"/{k}.wav", presences) for k in range(4)])
-    expected = next(draw(job, 8, 0))[1]
-    monkeypatch.setattr(drawing, "_LEAST_CANDIDATES", 1)
-    monkeypatch.setattr(drawing, "_SPARE", 2)
-    assert next(draw(job, 8, 0))[1][:4] == expected[:4]
+    heard = {"siren?": np.random.default_rng(2).random(800).tolist()}
+    job = write_job(tmp_path / "scan", [Scanned(f"/{k}.wav", heard) for k in range(4)])
+    expected = [one for _, rows in draw(job, 3200, 0) for one in rows]
+    assert len(expected) == 3200
+    few = [next(draw(job, n, 0))[1] for n in (1, 12, 60)]
+    for rows in few:
+        for name in {row.stratum for row in rows}:
+            of_one = [row for row in rows if row.stratum == name]
+            assert of_one == [row for row in expected if row.stratum == name][: len(of_one)]
+    monkeypatch.setattr(strata, "_ROWS", 7)
+    assert next(draw(job, 60, 0))[1] == few[2]
 
 
 @pytest.mark.parametrize("n", [0, -1, 10_001])
@@ -238,19 +259,6 @@ def test_windows_below_the_gate_are_checked_as_absent(tmp_path: Path) -> None:
         ("absent below the gate", ""),
         ("present 0.85 to 1", "0.9000"),
     ]
-
-
-def drawn(key: int, start_s: float, recording: str = "a.wav") -> Drawn:
-    return Drawn(key, recording, start_s, start_s + WINDOW_S, 0.9, "present")
-
-
-def test_windows_lie_apart_as_long_as_there_are_others() -> None:
-    candidates = [
-        *(drawn(0, 0.0), drawn(1, 2.5), drawn(2, 30.0), drawn(3, 0.0, "b.wav"), drawn(4, 100.0)),
-    ]
-    order = [row.key for row in spread_out(candidates, 5)]
-    assert order == [0, 3, 4, 2, 1]  # 30 s is near 0 s, and 2.5 s overlaps with it
-    assert [row.key for row in spread_out(candidates, 2)] == [0, 3]
 
 
 def test_rows_are_allotted_by_size_and_spread() -> None:
@@ -340,6 +348,20 @@ def test_what_was_found_by_hand_or_is_labelled_is_not_mined(tmp_path: Path) -> N
     ]
 
 
+def test_a_name_that_is_a_formula_stays_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    soundfile.write("=1+1.wav", staircase(5), RATE)
+    job = write_job(tmp_path / "scan", [Scanned("=1+1.wav", {"siren?": [0.9]})])
+    draw_sample(job.folder, 1)
+    say(job, ["yes"])
+    assert [row["recording"] for row in rows(job)] == ["'=1+1.wav"]
+    assert [judged.recording for judged in read_verdicts(job.folder)] == ["=1+1.wav"]
+    (found,) = mine_scan(job.folder, tmp_path / "out", MINING)
+    assert found.n_wrong == {}
+
+
 def test_mining_that_is_killed_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = "abcdef"
     one = scanned(tmp_path / "in", **{name: [0.9, 0.1, 0.8, 0.75] for name in names})
@@ -356,8 +378,6 @@ def test_mining_that_is_killed_goes_on(tmp_path: Path, monkeypatch: pytest.Monke
             if len(found) == k:
                 break
     decoded: defaultdict[str, int] = defaultdict(int)
-    from listen_edge.runtime.archive.review import mining
-
     read = mining.read_recorded
 
     def counting(path: bytes, recording: str, *args: object) -> object:
@@ -412,3 +432,64 @@ def test_two_recordings_of_one_printed_name_are_not_taken_for_each_other(tmp_pat
     with pytest.raises(AudioError, match="2 recordings of the scan have this name"):
         draw_sample(job.folder, 2)
     assert isinstance(draw_sample(write_job(tmp_path / "t", one).folder, 2), Sample)
+
+
+class Done(NamedTuple):
+    exit_code: int
+    stdout: list[str]
+    stderr: str
+
+
+@pytest.fixture()
+def scan(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Scan:
+    """The command, as a shell would run it."""
+
+    def run(*arguments: object) -> Done:
+        monkeypatch.setattr(sys, "argv", ["listen-edge", "scan", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        stdout, stderr = capsys.readouterr()
+        return Done(int(end.value.code or 0), stdout.splitlines(), stderr)
+
+    return run
+
+
+def test_the_command_draws_and_tells_what_verdicts_say(scan: Scan, job: Job) -> None:
+    drawn = scan("--out", job.folder, "--sample", 8)
+    assert drawn.exit_code == 0 and "1 of 36 windows are left out" in drawn.stderr
+    assert drawn.stdout == [
+        "siren?: 8 without a verdict",
+        f"{job.folder}/review/verdicts.csv: 8 clips, 8 of them new, 8 without a verdict; fill in "
+        "yes, no or unsure and give the command again",
+    ]
+    say(job, ["yes" if float(row["presence"]) > 0.5 else "no" for row in rows(job)])
+    told = scan("--out", job.folder, "--sample", 8).stdout
+    assert told[0].startswith("siren?: precision 1.00 (") and "; recall " in told[0]
+    assert told[1].endswith("8 clips, 0 of them new")
+
+
+def test_the_command_mines_a_scan(scan: Scan, job: Job, tmp_path: Path) -> None:
+    done = scan("--out", job.folder, "--mine", tmp_path / "mined", "--least", 0.7)
+    assert done.exit_code == 0
+    assert done.stdout[-1].startswith(f"{tmp_path}/mined: 3 windows of 0.05 h, 1 questions")
+    (tmp_path / "in" / "a.wav").unlink()
+    other = scan("--out", job.folder, "--mine", tmp_path / "other", "--ask", "siren?")
+    assert other.exit_code == 1 and "a.wav: no such file" in other.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code", "expected"),
+    [
+        (["--sample", 5], 1, "nowhere: holds no scan"),
+        (["--sample", 0], 1, "--sample 0: expected 1 to 10000 clips of each question"),
+        (["--mine", "mined"], 1, "nowhere: holds no scan"),
+        (["--mine", "mined", "--least", 2], 1, "--least 2: expected a presence"),
+        ([], 2, "Missing option '--ask'"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(
+    scan: Scan, tmp_path: Path, arguments: Sequence[object], exit_code: int, expected: str
+) -> None:
+    done = scan("--out", tmp_path / "nowhere", *arguments)
+    assert done.exit_code == exit_code and expected in done.stderr
+    assert not (tmp_path / "nowhere").exists()

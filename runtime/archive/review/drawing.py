@@ -2,7 +2,9 @@
 
 A row's key is a hash of the seed and of what the row is of, and a stratum's sample its smallest
 keys: the same whatever the order of the rows, and more rows of the same seed are the same and more.
-Memory holds some hundred rows of a stratum.
+Rows near each other are drawn like any others. To keep them apart would favour what is heard once
+over what goes on: of 10 sounds of a minute and 100 short false alarms, 20 windows that lay a minute
+apart said 0.41 on average where 0.55 of all windows were right.
 """
 
 from __future__ import annotations
@@ -26,10 +28,7 @@ from listen_edge.runtime.archive.review.strata import (
     divisions,
 )
 
-APART_S = 60.0  # between windows of one recording, where there are enough: those nearer are alike
 FLOOR = 4  # rows of a stratum before any has more
-_SPARE = 16  # candidates for each row that is wanted, so that some can lie too near
-_LEAST_CANDIDATES = 256
 _UNASKED = 0.01  # presence assumed of what is below the level gate
 
 
@@ -74,7 +73,7 @@ class _Sieve:
         self._question, self._concept, self._division = question, concept, division
         self._salt = hashlib.blake2b(f"{seed}\0{question}".encode(), digest_size=32).digest()
         n_strata = len(division.empty)
-        self._n_kept = max(_LEAST_CANDIDATES, _SPARE * n)
+        self._n_kept = n
         self._kept: list[list[Drawn]] = [[] for _ in range(n_strata)]
         self._cuts = np.full(n_strata, np.iinfo(np.uint64).max, np.uint64)
         self._n_rows = np.zeros(n_strata, np.int64)
@@ -144,7 +143,7 @@ class _Sieve:
         chosen = [
             row
             for stratum, n_drawn in zip(strata, allot(n, strata), strict=True)
-            for row in spread_out(candidates[stratum.name], n_drawn)
+            for row in candidates[stratum.name][:n_drawn]
         ]
         return sorted(chosen)
 
@@ -183,31 +182,6 @@ def _spread(stratum: Stratum) -> float:
     mean = _UNASKED if stratum.mean_presence is None else stratum.mean_presence
     mean = min(max(mean, _UNASKED), 1 - _UNASKED)
     return math.sqrt(mean * (1 - mean))
-
-
-def spread_out(candidates: Sequence[Drawn], n: int) -> list[Drawn]:
-    """Return the first n rows; those near an earlier one come later, those that overlap last."""
-    chosen: list[Drawn] = []
-    places: dict[str, list[Drawn]] = {}
-    waiting = list(candidates)
-    for apart_s in (APART_S, 0.0, -math.inf):
-        still: list[Drawn] = []
-        for row in waiting:
-            near = places.setdefault(row.recording, [])
-            if len(chosen) == n:
-                return chosen
-            if all(_gap_s(row, one) >= apart_s for one in near):
-                chosen.append(row)
-                near.append(row)
-            else:
-                still.append(row)
-        waiting = still
-    return chosen
-
-
-def _gap_s(one: Drawn, other: Drawn) -> float:
-    """Return the seconds between two rows of one recording, negative if they overlap."""
-    return max(one.start_s, other.start_s) - min(one.end_s, other.end_s)
 
 
 def _mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:

@@ -16,7 +16,7 @@ from listen_edge.runtime.archive.job import Job
 from listen_edge.runtime.archive.review.drawing import Drawn, draw
 from listen_edge.runtime.archive.review.spans import Span, read_recorded
 from listen_edge.runtime.archive.review.strata import REVIEW, Strata, write_strata
-from listen_edge.runtime.archive.review.verdicts import TABLE, read_table
+from listen_edge.runtime.archive.review.verdicts import TABLE, as_cell, read_table
 from listen_edge.runtime.measure.mined_folder import as_flac, window_name
 
 CLIPS = "clips"
@@ -61,7 +61,7 @@ class _Wanted:
             "clip": self.clip,
             "question": self.strata.question,
             "concept": self.strata.concept,
-            "recording": self.drawn.recording,
+            "recording": as_cell(self.drawn.recording),
             "start_s": f"{self.drawn.start_s:.3f}",
             "presence": "" if presence is None else f"{presence:.4f}",
             "stratum": self.drawn.stratum,

@@ -138,7 +138,7 @@ def batches(job: Job, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
     Texts come as dictionaries. File after file: pyarrow's scanner reads on while its batches wait,
     and holds all of them where they are taken more slowly than a disk gives them.
     """
-    texts = ["recording", "question", "state", "reason"]
+    texts = [name for name in ("recording", "question", "state", "reason") if name in columns]
     for path in sorted(fragment.path for fragment in job.rows().get_fragments()):
         with job.reading(job.unit), pq.ParquetFile(path, read_dictionary=texts) as file:
             for batch in file.iter_batches(_ROWS, columns=[*columns]):

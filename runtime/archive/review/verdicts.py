@@ -32,6 +32,7 @@ _WORDS: dict[str, Verdict | None] = {
     **dict.fromkeys(("unsure", "u", "?"), "unsure"),
     "": None,
 }
+_FORMULA = ("=", "+", "-", "@")
 _MAX_CHARACTERS = 60  # of a cell in an error
 
 
@@ -162,7 +163,7 @@ def _judged(row: Mapping[str, str]) -> Judged:
         clip=row["clip"],
         question=row["question"],
         concept=row.get("concept", ""),
-        recording=row.get("recording", ""),
+        recording=_from_cell(row.get("recording", "")),
         start_s=_number(row.get("start_s", ""), "start_s") or 0.0,
         presence=_number(row.get("presence", ""), "presence"),
         stratum=row["stratum"],
@@ -181,6 +182,18 @@ def _number(cell: str, where: str) -> float | None:
     if not math.isfinite(number):
         raise ValueError(f"{where}: {_shown(cell)}; expected a number")
     return number
+
+
+def as_cell(text: str) -> str:
+    """Return a text from outside as a cell that no spreadsheet takes for a formula.
+
+    Source: OWASP, CSV injection.
+    """
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def _from_cell(cell: str) -> str:
+    return cell[1:] if cell[:1] == "'" and cell[1:].startswith(_FORMULA) else cell
 
 
 def _shown(cell: str) -> str:
