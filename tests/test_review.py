@@ -64,7 +64,7 @@ def say(job: Job, verdicts: Sequence[str]) -> None:
 @pytest.fixture()
 def job(tmp_path: Path) -> Job:
     """Two minutes and one, heard as present, uncertain, absent and unknown."""
-    presences = [0.1, 0.2, 0.95, 0.99, 0.5, "inaudible", *[0.01] * 18]
+    presences: Heard = [0.1, 0.2, 0.95, 0.99, 0.5, "inaudible", *[0.01] * 18]
     one = scanned(tmp_path / "in", a=presences, b=[0.75, 0.6, 0.02, 0.02, *[0.0] * 8])
     return write_job(tmp_path / "scan", one)
 
@@ -395,6 +395,7 @@ def test_a_recording_that_is_gone_is_mined_when_it_is_back(tmp_path: Path) -> No
     (tmp_path / "in" / "a.wav").rename(tmp_path / "a.wav")
     found = list(mine_scan(job.folder, tmp_path / "out", MINING))
     assert "a.wav: no such file" in str(found[0].error) and found[1].error is None
+    assert [f.kept for f in found] == [{}, {"siren": [[0.0, pytest.approx(0.9)]]}]
     assert len(mined(tmp_path / "out")) == 1
     (tmp_path / "a.wav").rename(tmp_path / "in" / "a.wav")
     assert [f.error for f in mine_scan(job.folder, tmp_path / "out", MINING)] == [None, None]

@@ -36,7 +36,7 @@ def mine_scan(
 
     Left out are windows at which a verdict says yes, and of a recording that a manifest's column
     `label` names sounds of, the questions that could be taken for one of them. A recording that
-    cannot be decoded is told in its finds, and tried again by the next run.
+    cannot be decoded is told in its finds, which hold nothing else; the next run tries again.
 
     Args:
         folder: of a scan, finished or not, without --events.
@@ -144,6 +144,8 @@ class _Miner:
                 mined.write_window(finds.recording, start_s, samples)
         except AudioError as err:
             finds.error = str(err)
+            finds.n_wrong.clear()
+            finds.kept.clear()
         else:
             finds.is_done = True
             mined.append(finds)

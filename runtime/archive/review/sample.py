@@ -90,7 +90,9 @@ def draw_sample(folder: Path, n: int, seed: int = 0) -> Sample:
     job = Job(folder)
     _refuse_unfinished(job)
     table = read_table(folder)
-    strata, wanted, notes = [], [], []
+    strata: list[Strata] = []
+    wanted: list[_Wanted] = []
+    notes: list[str] = []
     for of_question, rows in draw(job, n, seed):
         strata.append(of_question)
         notes += _notes(of_question)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -78,18 +79,17 @@ class Division:
         present = np.array([on, *(on + (1 - on) * np.array(_PRESENT)), 1.0])
         absent = np.array([0.0, *(off * np.array(_ABSENT)), off])
         self._present, self._absent, self.of_events = present[1:-1], absent[1:-1], of_events
-        uncertain = [] if of_events else [("uncertain", off, on)]
-        below = [] if of_events else [("absent", *pair) for pair in _pairs(absent)]
-        ranges = [*(("present", *pair) for pair in _pairs(present)), *uncertain, *below]
-        self.empty = [Stratum(f"{s} {a:.3g} to {b:.3g}", s) for s, a, b in ranges]  # type: ignore[arg-type]
+        self.empty = list(_strata_of("present", present))
         if not of_events:
+            self.empty += _strata_of("uncertain", np.array([off, on]))
+            self.empty += _strata_of("absent", absent)
             self.empty.append(Stratum("absent below the gate", "absent"))
 
     def places(self, rows: pa.RecordBatch) -> NDArray[np.int64]:
         """Return the stratum of each row, LEFT_OUT where nothing could be said."""
         column = rows.column("peak_presence" if self.of_events else "presence")
         presence = column.fill_null(-1.0).to_numpy(zero_copy_only=False)
-        at_present = np.searchsorted(self._present, presence, side="right")
+        at_present: NDArray[np.int64] = np.searchsorted(self._present, presence, side="right")
         if self.of_events:
             return at_present
         state, reason = rows.column("state"), rows.column("reason")
@@ -108,8 +108,9 @@ class Division:
         )
 
 
-def _pairs(edges: NDArray[np.float64]) -> Iterator[tuple[float, float]]:
-    return zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)
+def _strata_of(state: State, edges: NDArray[np.float64]) -> Iterator[Stratum]:
+    for low, high in pairwise(edges.tolist()):
+        yield Stratum(f"{state} {low:.3g} to {high:.3g}", state)
 
 
 def _is(column: pa.DictionaryArray, value: str) -> NDArray[np.bool_]:
