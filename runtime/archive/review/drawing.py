@@ -189,7 +189,7 @@ def _mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
     Source: splitmix64 (Steele, Lea, Flood 2014, Fast splittable pseudorandom number generators).
     """
-    mixed: NDArray[np.uint64] = values + np.uint64(0x9E3779B97F4A7C15)
+    mixed = values + np.uint64(0x9E3779B97F4A7C15)
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return mixed ^ (mixed >> np.uint64(31))
+    return np.asarray(mixed ^ (mixed >> np.uint64(31)), np.uint64)
