@@ -67,7 +67,7 @@ def mine(
 
     config = MiningConfig(least, per_question, hop)
     known = read_known_hours(hours, tags, ontology)
-    totals = _Totals()
+    totals = MiningTotals()
     with load_head_engine(**engine_options) as engine:
         self_test(engine)
         found = run(
@@ -85,7 +85,7 @@ def mine(
     return int(totals.n_failed > 0)
 
 
-class _Totals:
+class MiningTotals:
     """What was found of each question in all recordings."""
 
     def __init__(self) -> None:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from listen_edge.cli.listen_options import event_options, listen_config, with_tuned_thresholds
-from listen_edge.cli.options import engine_options, question_option
+from listen_edge.cli.options import engine_options
+from listen_edge.cli.scan_review import Reviewing, review, review_options
 from listen_edge.errors import require
 from listen_edge.runtime.listening.liveness import LivenessConfig
 
@@ -40,8 +41,8 @@ class _Amount(click.ParamType):  # type: ignore[type-arg]  # generic from 8.2 on
 
 
 @click.command()
-@click.argument("inputs", nargs=-1, metavar="INPUT...")
-@question_option
+@click.argument("inputs", nargs=-1, metavar="[INPUT...]")
+@click.option("--ask", "questions", multiple=True, help="A question; repeatable.")
 @click.option(
     "--out",
     required=True,
@@ -61,6 +62,7 @@ class _Amount(click.ParamType):  # type: ignore[type-arg]  # generic from 8.2 on
 @click.option(
     "--resources", type=_Amount(), multiple=True, help="Of each worker: gpu=0.25; repeatable."
 )
+@review_options
 @event_options
 @engine_options
 def scan(
@@ -79,14 +81,21 @@ def scan(
     threads: int | None,
     llm: str,
     **options: Any,
-) -> None:
+) -> int:
     """Hear any number of recordings, and write tables (parquet) of what is in them.
 
     An INPUT is a recording, a folder, a pattern, a list (.txt), a manifest (.csv, .parquet) whose
     columns are carried along, or a URL of one of these. A scan that was stopped or killed goes on
     where it was. What cannot be heard is told in OUT/failed.parquet.
+
+    With --sample or --mine and without INPUT, OUT is a scan that is done.
     """
     require("pyarrow", "scan")
+    reviewing = Reviewing.taken_from(options)
+    if not inputs and reviewing.is_wanted:
+        return review(out, reviewing, questions)
+    if not questions:
+        raise click.UsageError("Missing option '--ask'.")
     from listen_edge.bundle.opening import open_bundle
     from listen_edge.runtime.archive.job import begin
     from listen_edge.runtime.archive.listing.inputs import ListingOptions, list_recordings
@@ -103,6 +112,7 @@ def scan(
     wanted = _Wanted(workers, threads, address, dict(resources))
     with begin(out, config.describe(), listing.table) as job, _saying_how_to_go_on():
         _run(job, config, opened, wanted)
+    return review(out, reviewing, ())
 
 
 class _Wanted(NamedTuple):

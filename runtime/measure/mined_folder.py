@@ -124,12 +124,10 @@ class MinedFolder:
 
     def write_window(self, recording: str, start_s: float, samples: NDArray[np.float32]) -> None:
         """Write a window (n_samples, n_channels) whole or not at all."""
-        encoded = io.BytesIO()  # the disk sees plain writes, whose errors are plain
-        pcm = np.round(np.clip(samples[:, :_MAX_CHANNELS], -1, 1) * 32767).astype(np.int16)
-        soundfile.write(encoded, pcm, SAMPLE_RATE, format="FLAC")
+        encoded = as_flac(samples)  # the disk sees plain writes, whose errors are plain
         path = self._folder / AUDIO / window_name(recording, start_s)
         with self._writing(), replacing(path) as temporary:
-            temporary.write_bytes(encoded.getbuffer())
+            temporary.write_bytes(encoded)
 
     def _read_journal(self, described: dict[str, Any]) -> None:
         self._journal.seek(0)
@@ -191,6 +189,14 @@ class MinedFolder:
             raise ListenEdgeError(
                 f"--out {self._folder}: cannot be written ({one_line(err)}); what is in it is kept"
             ) from err
+
+
+def as_flac(samples: NDArray[np.float32]) -> bytes:
+    """Return samples (n_samples, n_channels) at 16 kHz as a FLAC file of 16 bits."""
+    encoded = io.BytesIO()
+    pcm = np.round(np.clip(samples[:, :_MAX_CHANNELS], -1, 1) * 32767).astype(np.int16)
+    soundfile.write(encoded, pcm, SAMPLE_RATE, format="FLAC")
+    return encoded.getvalue()
 
 
 def window_name(recording: str, start_s: float) -> str:

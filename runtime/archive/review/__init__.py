@@ -1,0 +1,1 @@
+"""What is looked at after a scan: samples and verdicts, estimates, mined windows, the report."""
