@@ -150,14 +150,19 @@ class Head:
     def _usual(
         self, queries: NDArray[np.float32], biases: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return mean and deviation of each question's logits, whatever is learnt beside it."""
         keys, values = self._reference
-        found = np.concatenate(
-            [
-                logits(keys[k : k + _AT_ONCE], values[k : k + _AT_ONCE], queries, biases)
-                for k in range(0, len(keys), _AT_ONCE)
-            ]
-        )
-        return found.mean(axis=0), found.std(axis=0)
+        found = [
+            np.concatenate(
+                [
+                    logits(keys[k : k + _AT_ONCE], values[k : k + _AT_ONCE], query, bias)[:, 0]
+                    for k in range(0, len(keys), _AT_ONCE)
+                ]
+            )
+            for query, bias in zip(queries[:, None], biases[:, None], strict=True)
+        ]
+        usual, deviation = np.array([[one.mean(), one.std()] for one in found], np.float32).T
+        return usual, deviation
 
     def _check_sizes(self) -> None:
         a, d = self._arrays, self.d_head

@@ -36,6 +36,6 @@ class Priors:
             if len(self._kept) + len(missing) > _MAX_PRIORS:
                 self._kept.clear()
                 missing = list(dict.fromkeys(concepts))
-            margins = self._margins(self._blank, missing)
-            self._kept.update(zip(missing, margins.tolist(), strict=True))
+            for concept in missing:  # alone: what is decoded beside it would change it by rounding
+                self._kept[concept] = float(self._margins(self._blank, [concept])[0])
         return np.array([self._kept[concept] for concept in concepts], np.float32)

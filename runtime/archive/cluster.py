@@ -7,15 +7,17 @@ that a task that is done twice leaves one part.
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from listen_edge.errors import ListenEdgeError, MissingExtraError, one_line
+from listen_edge.quiet import quiet_stderr
 from listen_edge.runtime.archive.job import Job
 from listen_edge.runtime.archive.piece import Hearer, Progress, Tell
 from listen_edge.runtime.archive.plan import Task
@@ -117,14 +119,16 @@ def _cluster(workers: Workers) -> Iterator[int]:
     """
     where = workers.address or "this machine"
     try:
-        _join(workers)
+        with quiet_stderr():  # it tells of its own log
+            _join(workers)
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as err:
         raise ListenEdgeError(
             f"--address {where}: no Ray cluster can be joined ({one_line(err)}); start one with "
             "`ray start --head`, of the same versions of Ray and Python"
         ) from err
     try:
-        yield _room(workers)
+        with redirect_stdout(io.StringIO()):  # it tells of workers that it starts again
+            yield _room(workers)
     except (ray.exceptions.RayError, ConnectionError) as err:
         ours = _ours(err)
         if ours is not None:
