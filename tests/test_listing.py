@@ -83,6 +83,15 @@ def test_a_pattern_ends_at_a_file_or_a_folder_above_it() -> None:
     assert not matches(["a", "b.wav"], ["*.wav"])
 
 
+def test_the_folder_of_a_scan_is_no_part_of_the_archive(archive: Path) -> None:
+    for name in ("scan.json", "listing.parquet", "review/clips/z.flac"):
+        _file(archive / "a/job" / name)
+    assert _paths("a") == ["a/deep/y.FLAC", "a/x.wav"]
+    assert _paths("a/job/review") == ["a/job/review/clips/z.flac"]
+    with pytest.raises(AudioError, match="no INPUT"):
+        _list()
+
+
 def test_a_folder_that_cannot_be_read_ends_the_listing(
     archive: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
