@@ -83,6 +83,15 @@ def test_a_pattern_ends_at_a_file_or_a_folder_above_it() -> None:
     assert not matches(["a", "b.wav"], ["*.wav"])
 
 
+def test_the_folder_of_a_scan_is_no_part_of_the_archive(archive: Path) -> None:
+    for name in ("scan.json", "listing.parquet", "review/clips/z.flac"):
+        _file(archive / "a/job" / name)
+    assert _paths("a") == ["a/deep/y.FLAC", "a/x.wav"]
+    assert _paths("a/job/review") == ["a/job/review/clips/z.flac"]
+    with pytest.raises(AudioError, match="no INPUT"):
+        _list()
+
+
 def test_a_folder_that_cannot_be_read_ends_the_listing(
     archive: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -164,16 +173,16 @@ def _manifest(path: Path, text: str) -> Path:
 def test_a_manifest_carries_its_columns_through(archive: Path) -> None:
     _manifest(
         archive / "a/m.csv",
-        "site,path,device,lat,start_time\n"
+        "key,path,device,lat,start_time\n"
         "north,x.wav,007,52.50,2024-05-01 13:00:00\n"
         '"a, b",deep/y.FLAC,008,-1e-3,2024-05-01T13:00:00+02:00\n',
     )
     listing = _list("a/m.csv", "b", timezone="Europe/Berlin")
-    assert listing.carried == ("site", "device", "lat", "start_time")
+    assert listing.carried == ("key", "device", "lat", "start_time")
     rows = listing.table.drop_columns(["recording", "n_bytes", "modified"]).to_pylist()
     moment = datetime(2024, 5, 1, 11, tzinfo=timezone.utc)
     assert rows == [
-        dict(zip(("path", "recorded_at", "site", "device", "lat", "start_time"), row, strict=True))
+        dict(zip(("path", "recorded_at", "key", "device", "lat", "start_time"), row, strict=True))
         for row in (
             (b"a/deep/y.FLAC", moment, "a, b", "008", -0.001, "2024-05-01T13:00:00+02:00"),
             (b"a/x.wav", moment, "north", "007", 52.5, "2024-05-01 13:00:00"),

@@ -17,6 +17,7 @@ from listen_edge.errors import AudioError
 from listen_edge.printable import printable
 from listen_edge.runtime.archive.listing.found import Found, Others, is_recording
 
+_OF_SCAN = (b"scan.json", b"listing.parquet")  # its clips are no part of the archive it is in
 _MAGIC = re.compile(r"[*?[]")
 
 
@@ -136,8 +137,10 @@ class _Walk:
         """Add the recordings of a folder; return the names of the folders in it."""
         folders: list[bytes] = []
         links: list[tuple[bytes, bytes]] = []
+        n_of_scan = 0
         for entry in entries:
             name = entry.name
+            n_of_scan += name in _OF_SCAN
             if entry.is_dir(follow_symlinks=False):
                 folders.append(name)
             elif _is_link_to_folder(entry):
@@ -149,6 +152,8 @@ class _Walk:
                     self._found.add(path + name, key, status)
                 else:
                     self._others.add(name)
+        if n_of_scan == len(_OF_SCAN):
+            return []
         self._links += sorted(link for link in links if self._is_wanted(_may_hold, link[1]))
         return [name for name in folders if self._is_wanted(_may_hold, below + name)]
 

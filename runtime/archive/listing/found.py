@@ -10,10 +10,11 @@ from listen_edge.audio.folder import SUFFIXES
 from listen_edge.printable import printable
 from listen_edge.runtime.archive.rows import TIME
 
+KEY = "key\n"  # no manifest has a column of this name
 SCHEMA = pa.schema(
     [
         pa.field("path", pa.binary(), nullable=False),
-        pa.field("key", pa.binary(), nullable=False),
+        pa.field(KEY, pa.binary(), nullable=False),
         pa.field("n_bytes", pa.int64()),
         pa.field("modified", TIME),
     ]
@@ -26,7 +27,7 @@ _N_NAMED = 5
 class Found:
     """Rows of SCHEMA in the order in which they were added.
 
-    `key` tells whether two paths are one recording: the path from the root without links, or a URL.
+    KEY tells whether two paths are one recording: the path from the root without links, or a URL.
     """
 
     def __init__(self) -> None:

@@ -94,6 +94,8 @@ def list_recordings(inputs: Sequence[str | Path], options: ListingOptions) -> Li
         AudioError: an input is missing, cannot be read whole, or names no recording.
         ListenEdgeError: a manifest or a storage that cannot be used.
     """
+    if not inputs:
+        raise AudioError("no INPUT; expected a recording, a folder, a list, a manifest or a URL")
     tables: list[pa.Table] = []
     others, notes = Others(), list[str]()
     for given in inputs:

@@ -68,6 +68,8 @@ def read_manifest(
     is_parquet = named.lower().endswith(".parquet")
     try:
         table = pyarrow.parquet.read_table(file) if is_parquet else _read_text(named, file)
+        if len(set(table.column_names)) < table.num_columns:
+            raise pa.ArrowInvalid("two columns of one name")
     except (pa.ArrowException, OSError, UnicodeDecodeError, csv.Error) as err:
         kind = (
             "a parquet file" if is_parquet else "a CSV file in UTF-8, with names in its first line"
@@ -95,8 +97,6 @@ def _read_text(named: str, file: BinaryIO) -> pa.Table:
     comma = ";" if line.count(b";") > line.count(b",") else ","
     comma = "\t" if named.lower().endswith(".tsv") else comma
     names = next(csv.reader([line.decode()], delimiter=comma))
-    if len(set(names)) < len(names):
-        raise pa.ArrowInvalid("two columns of one name")
     return pyarrow.csv.read_csv(
         pa.BufferReader(head),
         pyarrow.csv.ReadOptions(column_names=names, skip_rows=1, block_size=_BLOCK),

@@ -3,7 +3,7 @@ r"""When a recording began, as its recorder wrote it into the file's name.
 | recorder | name | zone |
 |---|---|---|
 | AudioMoth | `20240501_130000.WAV`, `20240501_130000T.WAV` | as it was set, at first UTC |
-| AudioMoth to 2018 | `5AE86A50.WAV`, Unix time in hexadecimal | UTC |
+| AudioMoth to 2018 | `5AE864D0.WAV`, Unix time in hexadecimal | UTC |
 | Song Meter | `PREFIX_20240501_130000.wav`, with GPS `PREFIX_20240501$130000.wav` | as it was set |
 | SMART | `PREFIX_20240501_130000_123456.wav`, to the microsecond | as it was set |
 | SoundTrap | `5146.240501130000.wav` | as it was set |
@@ -154,7 +154,8 @@ def _read(
         times = _unix_times(group) if zone == 0 and "year" not in group else _dated_times(group)
         local[rows] = np.where(times >= _FIRST_US, times, np.datetime64("NaT", "us"))
         east_min[rows] = _offsets(group["zone"], zone) if "zone" in group else zone
-    return left[~is_found]
+    others: Integers = left[~is_found]
+    return others
 
 
 def _dated_times(group: dict[str, pa.Array]) -> Moments:

@@ -35,7 +35,7 @@ def times_in_column(column: pa.ChunkedArray, timezone: str | None) -> Times:
         local = values.to_numpy(zero_copy_only=False).astype("M8[us]")
         return resolved(local, np.full(len(local), UNSAID), timezone)
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
-        return _seconds(values.cast(pa.float64()))
+        return _seconds(values.cast(pa.float64(), safe=False))  # none near 2^53 is a time
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return times_in_texts(values.cast(pa.string()), timezone)
     return _certain(pa.nulls(len(values), TIME))

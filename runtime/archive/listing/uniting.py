@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from listen_edge.errors import ListenEdgeError, one_line
 from listen_edge.printable import printable
+from listen_edge.runtime.archive.listing.found import KEY
 from listen_edge.runtime.archive.listing.found import SCHEMA as FOUND
 from listen_edge.runtime.archive.listing.recorded_at import (
     BY_DEFAULT,
@@ -53,7 +54,7 @@ def unite(tables: list[pa.Table], timezone: str | None) -> tuple[pa.Table, list[
         "modified": table["modified"],
         "recorded_at": instants,
     }
-    own = [name for name in table.column_names if name not in (*columns, "key", SAID_AT, DOUBT)]
+    own = [name for name in table.column_names if name not in (*columns, KEY, SAID_AT, DOUBT)]
     schema = pa.schema([*LISTED, *(table.schema.field(name) for name in own)])
     whole = pa.table([*columns.values(), *(table[name] for name in own)], schema=schema)
     return whole.take(_order(whole)), notes
@@ -90,14 +91,14 @@ def _each_once(table: pa.Table, n_said: int) -> pa.Table:
         table: the first n_said rows are those of manifests; of two for one path the first counts.
         n_said: rows.
     """
-    if pc.count_distinct(table["key"]).as_py() == len(table):
+    if pc.count_distinct(table[KEY]).as_py() == len(table):
         return table
     rows = np.arange(len(table))
     order = pc.sort_indices(
         pa.table({"path": table["path"], "is_other": rows >= n_said, "row": rows}),
         sort_keys=[("is_other", "ascending"), ("path", "ascending"), ("row", "ascending")],
     )
-    ranked = pa.table({"key": table["key"].take(order), "rank": rows})
+    ranked = pa.table({"key": table[KEY].take(order), "rank": rows})
     first = ranked.group_by("key").aggregate([("rank", "min")])["rank_min"]
     return table.take(order.take(first))
 
