@@ -15,8 +15,9 @@ from listen_edge.runtime.archive.review.report.markup import Html, element, join
 _WIDTH, _HEIGHT = 400, 166
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46.0, 396.0, 10.0, 112.0  # of the data
 _STRIP_TOP, _STRIP_BOTTOM = 118.0, 132.0  # of what could not be judged
+_LEAST = 1.0  # what is there is seen
 _LABELS = 150.0
-_MOST_LABELS = 8
+_LETTER = 8.0  # of a label, on a phone
 _SQUARE_HEIGHT, _FLOOR = 240, 204.0
 
 
@@ -109,21 +110,23 @@ def column_chart(name: str, title: str, columns: Sequence[Column], measure: Meas
 
 def _column(left: float, step: float, column: Column, top: float, measure: Measure) -> list[Html]:
     gap = min(1.5, step * 0.15)
-    place = {"x": left + gap / 2, "width": step - gap}
-    quotient = column.quotient
-    marks: list[Html] = []
-    if quotient is None and column.unknown > 0:
-        marks.append(element("rect", class_="unknown", y=_TOP, height=_BOTTOM - _TOP, **place))
-    elif quotient is not None:
-        height = max((_BOTTOM - _TOP) * quotient / top, 0.5)
-        marks.append(element("rect", class_="data", y=_BOTTOM - height, height=height, **place))
+
+    def block(kind: str, upper: float, lower: float) -> Html:
+        place = {"x": left + gap / 2, "width": step - gap, "y": upper, "height": lower - upper}
+        return element("rect", class_=kind, **place)
+
+    marks = []
+    if column.quotient is not None:
+        height = max((_BOTTOM - _TOP) * column.quotient / top, _LEAST)
+        marks += [block("heard", _TOP, _BOTTOM), block("data", _BOTTOM - height, _BOTTOM)]
+    elif column.unknown > 0:
+        marks.append(block("unknown", _TOP, _BOTTOM))
     if column.unknown > 0:
-        height = max((_STRIP_BOTTOM - _STRIP_TOP) * column.unknown_share, 1.0)
-        marks.append(element("rect", class_="unknown", y=_STRIP_BOTTOM - height, height=height,
-                             **place))  # fmt: skip
+        height = max((_STRIP_BOTTOM - _STRIP_TOP) * column.unknown_share, _LEAST)
+        marks.append(block("unknown", _STRIP_BOTTOM - height, _STRIP_BOTTOM))
     told = element("title", f"{column.name}: {_told(column, measure)}")
-    whole = {"y": _TOP, "height": _STRIP_BOTTOM - _TOP, "x": left, "width": step}
-    return [*marks, element("rect", told, class_="touch", **whole)]
+    place = {"x": left, "width": step, "y": _TOP, "height": _STRIP_BOTTOM - _TOP}
+    return [*marks, element("rect", told, class_="touch", **place)]
 
 
 def _told(column: Column, measure: Measure) -> str:
@@ -164,14 +167,11 @@ def _grid(top: float, measure: Measure) -> Html:
 
 
 def _axis_labels(labels: Sequence[str], step: float) -> list[Html]:
-    every = max(1, math.ceil(len(labels) / _MOST_LABELS))
+    """Return as many labels as have room beside each other."""
+    widest = max(map(len, labels)) * _LETTER + _LETTER
+    every = math.ceil(widest / step)
     return [
-        element(
-            *("text", label),
-            x=_LEFT + (number + 0.5) * step,
-            y=_LABELS,
-            text_anchor="middle",
-        )
+        element("text", label, x=_LEFT + (number + 0.5) * step, y=_LABELS, text_anchor="middle")
         for number, label in enumerate(labels)
         if number % every == 0
     ]

@@ -39,7 +39,7 @@ class Places:
     """
 
     def __init__(self, job: Job, by: str | None) -> None:
-        carried = [field.name for field in job.carried]
+        carried = [field.name for field in job.carried if not pa.types.is_nested(field.type)]
         if by is not None and by not in carried:
             raise ListenEdgeError(
                 f"--by {escaped(by)}: no column that came from a manifest of this scan; it has "
@@ -53,6 +53,8 @@ class Places:
 
     def of(self, column: pa.Array) -> NDArray[np.int64]:
         """Return for each row the number of its place."""
+        if pa.types.is_dictionary(column.type):
+            column = column.dictionary_decode()
         coded = pc.dictionary_encode(column, null_encoding="encode")
         numbers = [self._number(value) for value in coded.dictionary.to_pylist()]
         return np.array(numbers, np.int64)[coded.indices.to_numpy()]

@@ -32,6 +32,7 @@ def question(seen: Seen, number: int, checked: Calibration | None) -> Html:
     return section(
         *(name_of(number), asked),
         _summary(seen, number),
+        *_why(seen, number),
         *_over_time(seen, number),
         *_by_place(seen, number),
         *_checked(number, checked),
@@ -56,14 +57,16 @@ def _summary(seen: Seen, number: int) -> Html:
         said = f"Present in {found.hits:,.0f} of {found.judged:,.0f} windows that could be judged"
         unknown = f" Of {found.unknown:,.0f} more it cannot be told." if found.unknown else ""
     quotient = measure.quotient(found.quotient) + (" an hour" if measure.is_rate else "")
-    return element("p", f"{said} ({quotient}).{unknown}{_why(seen, number)}", class_="lead")
+    return element("p", f"{said} ({quotient}).{unknown}", class_="lead")
 
 
-def _why(seen: Seen, number: int) -> str:
+def _why(seen: Seen, number: int) -> Iterator[Html]:
     reasons = {why: n for (of, why), n in seen.counts.reasons.items() if of == number}
-    ordered = sorted(reasons, key=lambda why: -reasons[why])
-    said = "; ".join(f"{reasons[why]:,} {reason_words(why)}" for why in ordered)
-    return f" They are: {said}." if said else ""
+    if reasons:
+        ordered = sorted(reasons, key=lambda why: -reasons[why])
+        rows = [(reason_words(why), f"{reasons[why]:,}") for why in ordered]
+        caption = "Windows of which it cannot be told"
+        yield details("Why it cannot be told", table(caption, ("Why", "Windows"), rows))
 
 
 def _measure(seen: Seen) -> Measure:
@@ -136,12 +139,12 @@ def _legend(measure: Measure) -> Html:
 
     data = "events an hour heard" if measure.is_rate else "share of the windows that were judged"
     unknown = "could not be judged; below, how much of what was recorded"
-    empty = "no column: not there; nothing at all: nothing recorded"
     return element(
         "p",
         key("data", data),
+        key("heard", "judged: no column, not there"),
         key("unknown", unknown),
-        element("span", empty),
+        element("span", "blank: nothing was recorded"),
         class_="legend quiet",
     )
 
@@ -158,7 +161,8 @@ def _by_place(seen: Seen, number: int) -> Iterator[Html]:
     most = max((one.quotient or 0.0 for one in ordered), default=0.0) or 1.0
     rows = [_place_row(one, measure, most if measure.is_rate else 1.0) for one in ordered]
     yield element("h3", f"By {title}")
-    heads = (title[:1].upper() + title[1:], *measure.heads)
+    hits, judged, quotient, unknown = measure.heads
+    heads = (title[:1].upper() + title[1:], quotient, hits, judged, unknown)
     yield table(f"{seen.job.described['questions'][number]['question']} by {title}", heads, rows)
     yield from beyond(len(found), title)
 
@@ -171,7 +175,7 @@ def _of_place(seen: Seen, place: int) -> NDArray[np.float64]:
 def _place_row(column: Column, measure: Measure, most: float) -> tuple[str, ...]:
     hits, judged, quotient, unknown = _cells(column, measure)
     drawn = quotient if column.quotient is None else joined((quotient, bar(column.quotient / most)))
-    return column.name, hits, judged, drawn, unknown
+    return column.name, drawn, hits, judged, unknown
 
 
 def _checked(number: int, checked: Calibration | None) -> Iterator[Html]:
@@ -182,7 +186,7 @@ def _checked(number: int, checked: Calibration | None) -> Iterator[Html]:
         yield element("p", checked.estimate.to_text_line())
     if checked.bins:
         title = "How often the sound was there, by presence, with 95 % intervals"
-        heads = ("Presence, mean", "There", "Checked", "Share", "95 % interval")
+        heads = ("Presence", "There", "Checked", "Share", "95 % interval")
         rows = [
             (
                 *(f"{one.presence:.2f}", f"{one.n_yes}", f"{one.n}", percent(one.n_yes / one.n)),
@@ -190,12 +194,12 @@ def _checked(number: int, checked: Calibration | None) -> Iterator[Html]:
             )
             for one in checked.bins
         ]
-        yield element(
+        figure = element(
             *("figure", element("figcaption", title)),
             reliability_chart(f"{name_of(number)}-checked", title, checked.bins),
             note("On the dashed line presence is the share of right ones."),
-            details("The figures", table(title, heads, rows)),
         )
+        yield element("div", figure, table(title, heads, rows), class_="pair")
 
 
 def _clips(seen: Seen, number: int, asked: str) -> Iterator[Html]:
@@ -217,13 +221,15 @@ def _clip(seen: Seen, pick: Pick, asked: str) -> Html:
         else [note(f"{shown_at(pick.heard_at, seen)} ({seen.zone.key})")]
     )
     if clip.ogg is None:
-        sound = note(f"No sound: {clip.problem}")
+        sound = note(f"No sound: {clip.problem.removeprefix(f'{pick.recording}: ')}")
     else:
         source = f"data:audio/ogg;base64,{base64.b64encode(clip.ogg).decode('ascii')}"
         label = f"{asked} presence {pick.presence:.2f}, {where}"
         sound = element("audio", src=source, controls="", preload="none", aria_label=label)
     presence = element("strong", f"{pick.presence:.3f}")
-    return element("li", element("p", presence, " presence"), sound, element("p", where), *when)
+    return element(
+        "li", element("p", presence, " presence"), sound, element("p", where, class_="where"), *when
+    )
 
 
 def _clock(seconds: float) -> str:

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 
 from listen_edge.runtime.archive.job import RECORDINGS, Job
 from listen_edge.runtime.archive.review.report import recordings
@@ -91,29 +92,24 @@ def _n_each(n_questions: int) -> int:
 def _batches(
     job: Job, name: str, table: ds.Dataset, columns: Sequence[str]
 ) -> Iterator[pa.RecordBatch]:
-    """Yield a table's rows a few at a time, however many there are."""
+    """Yield a table's rows a few at a time, however many there are.
+
+    The parts are read one after another: a scanner of the whole table reads ahead of whoever takes
+    longer than it, by hundreds of MB.
+    """
+    wanted = [*dict.fromkeys(columns)]
     with job.reading(name):
-        scanner = table.scanner(
-            columns=[*dict.fromkeys(columns)],
-            batch_size=_ROWS,
-            batch_readahead=2,
-            fragment_readahead=1,
-        )
-        yield from scanner.to_batches()
+        for path in table.files:
+            with pq.ParquetFile(path) as part:
+                yield from part.iter_batches(batch_size=_ROWS, columns=wanted)
 
 
 def _clips(job: Job, picks: Sequence[Pick]) -> dict[Pick, Clip]:
     """Return each pick's sound, as much as the page may hold."""
-    names = sorted({pick.recording for pick in picks})
-    with job.reading(RECORDINGS):
-        table = (
-            job.recordings()
-            .scanner(columns=["recording", "path"], filter=pc.field("recording").isin(names))
-            .to_table()
-        )
-    paths = dict(
-        zip(*(table.column(name).to_pylist() for name in ("recording", "path")), strict=True)
-    )
+    names, paths = pa.array(sorted({pick.recording for pick in picks}), pa.string()), {}
+    for batch in _batches(job, RECORDINGS, job.recordings(), ["recording", "path"]):
+        found = batch.filter(pc.is_in(batch.column("recording"), names)).to_pydict()
+        paths.update(zip(found["recording"], found["path"], strict=True))
     clips: dict[Pick, Clip] = {}
     n_bytes = 0
     for pick, clip in read_clips(picks, paths):

@@ -23,7 +23,7 @@ REASONS: Mapping[str, str] = {
     "no_audio": "no sound came",
     "muted": "muted",
     "below_gate": "below the level gate",
-    "unreadable": "could not be read from there on",
+    "unreadable": "could not be read",
     "": "no reason given",
 }
 
