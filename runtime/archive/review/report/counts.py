@@ -60,9 +60,9 @@ class Counts:
         self.by_place: dict[int, Figures] = {}
         self.reasons: Counter[tuple[int, str]] = Counter()
 
-    def add_answers(self, batch: pa.RecordBatch) -> None:
-        """Count rows of answers/."""
-        rows, state = self._rows(batch), batch.column("state")
+    def add_answers(self, batch: pa.RecordBatch, question: Numbers) -> None:
+        """Count rows of answers/, whose questions have these numbers."""
+        rows, state = self._rows(batch, question), batch.column("state")
         is_unknown, is_present = _equals(state, "unknown"), _equals(state, "present")
         self._add(rows.some(~is_unknown), JUDGED)
         self._add(rows.some(is_present), HITS)
@@ -72,9 +72,9 @@ class Counts:
             zip(rows.question[is_unknown].tolist(), (one or "" for one in reason), strict=True)
         )
 
-    def add_events(self, batch: pa.RecordBatch) -> None:
+    def add_events(self, batch: pa.RecordBatch, question: Numbers) -> None:
         """Count rows of events/; what was listened to is in recordings/."""
-        self._add(self._rows(batch), HITS)
+        self._add(self._rows(batch, question), HITS)
 
     def add_listened(self, batch: pa.RecordBatch) -> None:
         """Count the hours of recordings/, for every question.
@@ -100,11 +100,11 @@ class Counts:
         numbers = [self._number[name] for name in coded.dictionary.to_pylist()]
         return np.array(numbers, np.int64)[coded.indices.to_numpy()]
 
-    def _rows(self, batch: pa.RecordBatch) -> _Rows:
+    def _rows(self, batch: pa.RecordBatch, question: Numbers) -> _Rows:
         heard_us, is_known = _microseconds(batch.column("heard_at"))
         local = self._clock.local(heard_us // (QUARTER_S * 1_000_000), is_known)
         place = self._places.of(batch.column(self._places.column))
-        return _Rows(self.numbers(batch.column("question")), place, local)
+        return _Rows(question, place, local)
 
     def _add(self, rows: _Rows, figure: int, weights: Figures | None = None) -> None:
         """Add 1 a row, or its weight, to a figure of every table that the row belongs in."""

@@ -53,7 +53,7 @@ class Places:
 
     def of(self, column: pa.Array) -> NDArray[np.int64]:
         """Return for each row the number of its place."""
-        if pa.types.is_dictionary(column.type):
+        if pa.types.is_dictionary(column.type) and column.null_count:
             column = column.dictionary_decode()
         coded = pc.dictionary_encode(column, null_encoding="encode")
         numbers = [self._number(value) for value in coded.dictionary.to_pylist()]

@@ -26,6 +26,7 @@ _CLIP_BYTES = 36_000  # about
 _ROWS = 1 << 16  # of a batch
 _COLUMNS = ("question", "recording", "heard_at", "start_s")
 _OF_ANSWERS = (*_COLUMNS, "end_s", "state", "reason", "presence")
+_REPEATED = ("question", "recording", "state")  # texts that are never null, read as dictionaries
 _OF_EVENTS = (*_COLUMNS, "duration_s", "peak_presence")
 
 
@@ -67,10 +68,10 @@ def see(job: Job, zone: ZoneInfo, by: str | None) -> Seen:
     for batch in _batches(job, job.unit, job.rows(), [*columns, places.column]):
         question = counts.numbers(batch.column("question"))
         if job.unit == "events":
-            counts.add_events(batch)
+            counts.add_events(batch, question)
             sheet.add_events(batch, question)
         else:
-            counts.add_answers(batch)
+            counts.add_answers(batch, question)
             sheet.add_answers(batch, question)
     picks = [pick for n in range(len(asked)) for pick in (*sheet.surest(n), *sheet.least(n))]
     return Seen(job, zone, places, counts, found, sheet, _clips(job, picks))
@@ -98,9 +99,10 @@ def _batches(
     longer than it, by hundreds of MB.
     """
     wanted = [*dict.fromkeys(columns)]
+    texts = [one for one in _REPEATED if one in wanted]
     with job.reading(name):
         for path in table.files:
-            with pq.ParquetFile(path) as part:
+            with pq.ParquetFile(path, read_dictionary=texts) as part:
                 yield from part.iter_batches(batch_size=_ROWS, columns=wanted)
 
 
