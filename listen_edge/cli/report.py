@@ -9,7 +9,7 @@ import click
 from listen_edge.cli.options import PATH
 from listen_edge.errors import ListenEdgeError
 
-_SCAN = "scan.json"  # archive.job's, which would import pyarrow
+SCAN = "scan.json"  # archive.job's, which would import pyarrow
 
 
 @click.command()
@@ -36,7 +36,7 @@ def report(
     counts by site, what was checked by hand, and the most and the least certain clips. It needs
     nothing else and asks nobody. Of training runs: loss and held-out AUROC, and where they ended.
     """
-    scans = [folder for folder in folders if (folder / _SCAN).exists()]
+    scans = [folder for folder in folders if (folder / SCAN).exists()]
     if not scans:
         _draw_runs(folders, out, timezone or by)
         return

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 APART_S = 60.0  # two of one recording are not nearer than this
-_RESERVE = 4  # times as many are held until all is seen: a better neighbour may push one out
+_RESERVE = 4  # times as many minutes are held: the best of two may lie side by side
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class _Windows:
     def __init__(self, batch: pa.RecordBatch, presence: str) -> None:
         self._batch, self._presence = batch, presence
         self.recording = batch.column("recording").dictionary_encode().indices.to_numpy()
-        self.start_s = batch.column("start_s").to_numpy()
+        self.minute = batch.column("start_s").to_numpy() // APART_S
 
     def pick(self, row: int) -> Pick:
         found = self._batch.slice(row, 1).to_pylist()[0]
@@ -101,10 +101,10 @@ class _Windows:
 
 
 class _Best:
-    """The best of what is offered, no two from one place.
+    """The best minutes of what is offered, each by the best in it: the same in any batches.
 
     Args:
-        n_held: so many.
+        n_held: so many minutes.
     """
 
     def __init__(self, n_held: int) -> None:
@@ -113,7 +113,12 @@ class _Best:
 
     @property
     def picks(self) -> list[Pick]:
-        return [pick for _, pick in self._held]
+        """The best, none near a better one."""
+        chosen: list[Pick] = []
+        for _, pick in self._held:
+            if not any(_is_near(pick, other) for other in chosen):
+                chosen.append(pick)
+        return chosen
 
     def offer(
         self, windows: _Windows, rows: NDArray[np.int64], how_good: NDArray[np.float64]
@@ -121,28 +126,29 @@ class _Best:
         if len(self._held) == self._n_held:
             is_better = how_good > self._held[-1][0]
             rows, how_good = rows[is_better], how_good[is_better]
-        found: list[tuple[float, Pick]] = []
         order = np.argsort(-how_good, kind="stable")
         rows, how_good = rows[order], how_good[order]
+        found: list[tuple[float, Pick]] = []
         while len(rows) and len(found) < self._n_held:
-            first = int(rows[0])
-            found.append((float(how_good[0]), windows.pick(first)))
-            is_far = (windows.recording[rows] != windows.recording[first]) | (
-                np.abs(windows.start_s[rows] - windows.start_s[first]) >= APART_S
+            best = int(rows[0])
+            found.append((float(how_good[0]), windows.pick(best)))
+            is_other = (windows.recording[rows] != windows.recording[best]) | (
+                windows.minute[rows] != windows.minute[best]
             )
-            rows, how_good = rows[is_far], how_good[is_far]
+            rows, how_good = rows[is_other], how_good[is_other]
         if found:
-            self._merge(found)
-
-    def _merge(self, found: list[tuple[float, Pick]]) -> None:
-        both = sorted([*self._held, *found], key=lambda one: -one[0])
-        self._held = []
-        for goodness, pick in both:
-            if len(self._held) < self._n_held and not any(_near(pick, p) for p in self.picks):
-                self._held.append((goodness, pick))
+            both = sorted([*self._held, *found], key=lambda one: -one[0])
+            by_minute: dict[tuple[str, float], tuple[float, Pick]] = {}
+            for one in both:
+                by_minute.setdefault(_minute(one[1]), one)
+            self._held = [*by_minute.values()][: self._n_held]
 
 
-def _near(one: Pick, other: Pick) -> bool:
+def _minute(pick: Pick) -> tuple[str, float]:
+    return pick.recording, pick.start_s // APART_S
+
+
+def _is_near(one: Pick, other: Pick) -> bool:
     return one.recording == other.recording and abs(one.start_s - other.start_s) < APART_S
 
 
