@@ -48,7 +48,7 @@ class Measure:
 
     def amount(self, value: float) -> str:
         """Return what was judged, or not, in words."""
-        return f"{value:,.1f}" if self.is_rate else f"{value:,.0f}"
+        return hours(value) if self.is_rate else f"{value:,.0f}"
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,11 @@ def percent(share: float) -> str:
     if per_cent == 0 or per_cent >= 10:
         return f"{per_cent:.0f} %" if per_cent < 99.5 or share == 1 else f"{per_cent:.1f} %"
     return f"{per_cent:.2g} %" if per_cent >= 0.01 else "< 0.01 %"
+
+
+def hours(value: float) -> str:
+    """Return hours in words, of a few with hundredths."""
+    return f"{value:,.1f}" if value >= 10 or value == 0 else f"{value:.2g}"
 
 
 def column_chart(name: str, title: str, columns: Sequence[Column], measure: Measure) -> Html:
@@ -174,6 +179,7 @@ def _axis_labels(labels: Sequence[str], step: float) -> list[Html]:
         element("text", label, x=_LEFT + (number + 0.5) * step, y=_LABELS, text_anchor="middle")
         for number, label in enumerate(labels)
         if number % every == 0
+        and _LEFT + (number + 0.5) * step + len(label) * _LETTER / 2 <= _WIDTH
     ]
 
 

@@ -36,19 +36,21 @@ def read_clips(picks: Iterable[Pick], paths: Mapping[str, bytes]) -> Iterator[tu
     Args:
         paths: of the recordings, by name.
     """
-    by_recording: dict[str, dict[Span, Pick]] = defaultdict(dict)
-    for pick in picks:
-        by_recording[pick.recording][_span(pick)] = pick
+    by_recording: dict[str, dict[Span, list[Pick]]] = defaultdict(lambda: defaultdict(list))
+    for pick in picks:  # several questions may be of one span
+        by_recording[pick.recording][_span(pick)].append(pick)
     for recording, waiting in by_recording.items():
         problem = "not in the scan's table of recordings"
         if recording in paths:
             found = read_recorded(paths[recording], recording, [*waiting], margin_s=MARGIN_S)
             try:
                 for span, samples in found:
-                    yield waiting.pop(span), Clip(_encoded(samples))
+                    clip = Clip(_encoded(samples))
+                    yield from ((pick, clip) for pick in waiting.pop(span))
             except (ListenEdgeError, OSError) as err:
                 problem = one_line(err)
-        yield from ((pick, Clip(None, problem)) for pick in waiting.values())
+        missing = Clip(None, problem)
+        yield from ((pick, missing) for span in waiting.values() for pick in span)
 
 
 def _span(pick: Pick) -> Span:

@@ -14,6 +14,7 @@ from listen_edge.runtime.archive.review.report.charts import (
     Measure,
     bar,
     column_chart,
+    hours,
     percent,
     reliability_chart,
 )
@@ -51,8 +52,8 @@ def _summary(seen: Seen, number: int) -> Html:
     if found.quotient is None:
         return element("p", "Cannot tell: nothing that was heard could be judged.", class_="lead")
     if measure.is_rate:
-        said = f"{found.hits:,.0f} events in {found.judged:,.1f} hours heard"
-        unknown = f" {found.unknown:,.1f} hours more say nothing." if found.unknown else ""
+        said = f"{found.hits:,.0f} events in {hours(found.judged)} hours heard"
+        unknown = f" {hours(found.unknown)} hours more say nothing." if found.unknown else ""
     else:
         said = f"Present in {found.hits:,.0f} of {found.judged:,.0f} windows that could be judged"
         unknown = f" Of {found.unknown:,.0f} more it cannot be told." if found.unknown else ""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from listen_edge.runtime.archive.job import FAILED
-from listen_edge.runtime.archive.review.report.charts import percent
+from listen_edge.runtime.archive.review.report.charts import hours, percent
 from listen_edge.runtime.archive.review.report.markup import Html, element
 from listen_edge.runtime.archive.review.report.seen import Seen
 from listen_edge.runtime.archive.review.report.tables import details, facts, note, section, table
@@ -103,7 +103,7 @@ def scanned(seen: Seen) -> Html:
         facts(
             (
                 ("Recordings", f"{found.all.n_recordings:,} of {n_listed:,} listed"),
-                ("Heard", f"{found.all.hours:,.1f} hours, {found.n_windows:,} windows"),
+                ("Heard", f"{hours(found.all.hours)} hours, {found.n_windows:,} windows"),
                 ("Recorded", _recorded(seen)),
                 ("Bundle", f"{described['bundle']}, listen-edge {described['version']}"),
                 ("Windows", _windows(seen)),
@@ -159,7 +159,7 @@ def places(seen: Seen) -> Html:
     by_place = seen.recordings.by_place
     ordered = sorted(by_place, key=lambda number: (-by_place[number].hours, numbers[number]))
     rows = [
-        (numbers[n], f"{one.n_recordings:,}", f"{one.hours:,.1f}", f"{one.n_not_whole:,}")
+        (numbers[n], f"{one.n_recordings:,}", hours(one.hours), f"{one.n_not_whole:,}")
         for n, one in ((n, by_place[n]) for n in ordered[:MAX_ROWS])
     ]
     heads = (_title(seen), "Recordings", "Hours heard", "Not heard, or in part")

@@ -51,9 +51,11 @@ class Sheet:
         return self._surest[question].picks[: self._n_each]
 
     def least(self, question: int) -> list[Pick]:
-        """Return where it was nearest to undecided, and which are not among the surest."""
+        """Return where it was nearest to undecided, none of them near the surest."""
         surest = self.surest(question)
-        return [one for one in self._least[question].picks if one not in surest][: self._n_each]
+        picks = self._least[question].picks
+        far = [one for one in picks if not any(_is_near(one, other) for other in surest)]
+        return far[: self._n_each]
 
     def add_answers(self, batch: pa.RecordBatch, question: NDArray[np.int64]) -> None:
         """Offer windows that were heard; those of which nothing could be said are none."""
