@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
@@ -21,7 +22,14 @@ from listen_edge.lines.answer import Reason
 from listen_edge.runtime.archive.job import DESCRIPTION
 from listen_edge.runtime.archive.review.report import seen as seeing
 from listen_edge.runtime.archive.review.report.calibration import bins_of
-from listen_edge.runtime.archive.review.report.charts import Column, Measure, column_chart
+from listen_edge.runtime.archive.review.report.charts import (
+    Bin,
+    Column,
+    Measure,
+    column_chart,
+    percent,
+    reliability_chart,
+)
 from listen_edge.runtime.archive.review.report.clock import QUARTER_S, Clock
 from listen_edge.runtime.archive.review.report.days import MAX_COLUMNS, columns_of
 from listen_edge.runtime.archive.review.report.places import Places
@@ -94,6 +102,24 @@ def test_what_could_not_be_judged_is_never_drawn_as_absent(tmp_path: Path) -> No
 
 def _kinds(chart: str) -> set[str]:
     return {kind for kind in ("unknown", "data", "heard") if f'<rect class="{kind}"' in chart}
+
+
+@pytest.mark.parametrize(
+    ("share", "said"),
+    [(0, "0 %"), (1e-6, "< 0.01 %"), (0.00123, "0.12 %"), (0.0996, "10 %"), (0.123, "12 %")]
+    + [(0.99996, "99.9 %"), (1, "100 %")],
+)
+def test_a_little_is_not_nothing_and_nearly_all_not_all(share: float, said: str) -> None:
+    assert percent(share) == said
+
+
+def test_what_is_right_as_often_as_it_says_lies_on_the_dashed_line() -> None:
+    chart = reliability_chart("a", "t", [Bin(0.5, 1, 2, (0.1, 0.9))])
+    x1, x2, y1, y2, cx, cy = (
+        float(re.findall(rf'(?:even"|circle).*? {name}="([\d.]+)"', chart)[0])
+        for name in ("x1", "x2", "y1", "y2", "cx", "cy")
+    )
+    assert (cx, cy) == ((x1 + x2) / 2, (y1 + y2) / 2)
 
 
 def test_every_reason_is_put_in_words() -> None:

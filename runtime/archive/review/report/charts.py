@@ -79,11 +79,11 @@ class Column:
 
 
 def percent(share: float) -> str:
-    """Return a share in words: two figures, and none of the small is zero."""
+    """Return a share in words; neither little is 0 % nor nearly all 100 %."""
     per_cent = 100 * share
-    if per_cent == 0 or per_cent >= 10:
-        return f"{per_cent:.0f} %" if per_cent < 99.5 or share == 1 else f"{per_cent:.1f} %"
-    return f"{per_cent:.2g} %" if per_cent >= 0.01 else "< 0.01 %"
+    if 0 < per_cent < 10:
+        return f"{per_cent:.2g} %" if per_cent >= 0.01 else "< 0.01 %"
+    return f"{min(per_cent, 99.9):.1f} %" if 99.5 <= per_cent < 100 else f"{per_cent:.0f} %"
 
 
 def hours(value: float) -> str:
@@ -221,14 +221,15 @@ def reliability_chart(name: str, title: str, checked: Sequence[Bin]) -> Html:
     Source: Murphy and Winkler (1977), Reliability of subjective probability forecasts of
     precipitation and temperature, Applied Statistics 26.
     """
-    marks = [element("line", class_="grid even", x1=_LEFT, x2=_RIGHT, y1=_FLOOR, y2=_TOP)]
+    ends = {"x1": _presence_x(0), "x2": _presence_x(1), "y1": _FLOOR, "y2": _TOP}
+    marks = [element("line", class_="grid even", **ends)]
     for share in (0.0, 0.5, 1.0):
         kind = "grid" if share else "axis"
         y = _share_y(share)
         marks.append(element("line", class_=kind, x1=_LEFT, x2=_RIGHT, y1=y, y2=y))
         marks.append(element("text", percent(share), x=_LEFT - 5, y=y + 4, text_anchor="end"))
-        label = {"x": _presence_x(share), "y": _FLOOR + 16, "text_anchor": "middle"}
-        marks.append(element("text", f"{share:g}", **label))
+        x, label = _presence_x(share), f"{share:g}"
+        marks.append(element("text", label, x=x, y=_FLOOR + 16, text_anchor="middle"))
     for one in checked:
         x, (low, high) = _presence_x(one.presence), one.interval
         whisker = {"x1": x, "x2": x, "y1": _share_y(low), "y2": _share_y(high)}

@@ -32,7 +32,8 @@ class _Rows(NamedTuple):
     local: Local
 
     def some(self, chosen: NDArray[np.bool_]) -> _Rows:
-        local = Local(*(values[chosen] for values in self.local))
+        is_known, hours, days = self.local
+        local = Local(is_known[chosen], hours[chosen], days[chosen])
         return _Rows(self.question[chosen], self.place[chosen], local)
 
 
@@ -98,7 +99,8 @@ class Counts:
         """Return for each row the number of its question."""
         coded = questions.dictionary_encode()
         numbers = [self._number[name] for name in coded.dictionary.to_pylist()]
-        return np.array(numbers, np.int64)[coded.indices.to_numpy()]
+        found: Numbers = np.array(numbers, np.int64)[coded.indices.to_numpy()]
+        return found
 
     def _rows(self, batch: pa.RecordBatch, question: Numbers) -> _Rows:
         heard_us, is_known = _microseconds(batch.column("heard_at"))
@@ -111,8 +113,8 @@ class Counts:
         question, place, local = rows
         weights = np.ones(len(question)) if weights is None else weights
         known = local.is_known
-        self.total[:, figure] += self._sums(question, weights)
-        self.undated[:, figure] += self._sums(question[~known], weights[~known])
+        self.total[:, figure] += _sums(question, weights, len(self._number))
+        self.undated[:, figure] += _sums(question[~known], weights[~known], len(self._number))
         for table, keys, chosen in (
             (self.by_place, place, np.ones(len(place), bool)),
             (self.by_day, local.days, known),
@@ -128,11 +130,8 @@ class Counts:
         """Return for each key among the rows its sum by question."""
         distinct, at = np.unique(keys, return_inverse=True)
         n_questions = len(self._number)
-        flat = np.bincount(at * n_questions + question, weights, len(distinct) * n_questions)
+        flat = _sums(at * n_questions + question, weights, len(distinct) * n_questions)
         return [*zip(distinct.tolist(), flat.reshape(-1, n_questions), strict=True)]
-
-    def _sums(self, question: Numbers, weights: Figures) -> NDArray[np.float64]:
-        return np.bincount(question, weights, len(self._number))
 
     def _figures(self, n_rows: int) -> Figures:
         return np.zeros((n_rows, len(self._number), 3))
@@ -154,6 +153,10 @@ def _by_quarter(begin_s: Figures, duration_s: Figures) -> tuple[Numbers, Numbers
         begin_s[of], quarters * QUARTER_S
     )
     return of, quarters, held_s / 3600
+
+
+def _sums(keys: Numbers, weights: Figures, n: int) -> NDArray[np.float64]:
+    return np.asarray(np.bincount(keys, weights, n), np.float64)
 
 
 def _microseconds(moments: pa.Array) -> tuple[Numbers, NDArray[np.bool_]]:

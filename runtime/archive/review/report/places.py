@@ -57,7 +57,8 @@ class Places:
             column = column.dictionary_decode()
         coded = pc.dictionary_encode(column, null_encoding="encode")
         numbers = [self._number(value) for value in coded.dictionary.to_pylist()]
-        return np.array(numbers, np.int64)[coded.indices.to_numpy()]
+        found: NDArray[np.int64] = np.array(numbers, np.int64)[coded.indices.to_numpy()]
+        return found
 
     def _numbered(self, value: Any) -> int:
         name = self._name(value)

@@ -169,8 +169,8 @@ def _by_place(seen: Seen, number: int) -> Iterator[Html]:
 
 
 def _of_place(seen: Seen, place: int) -> NDArray[np.float64]:
-    nothing = np.zeros_like(seen.counts.total)
-    return seen.counts.by_place.get(place, nothing)
+    found = seen.counts.by_place.get(place)
+    return np.zeros_like(seen.counts.total) if found is None else found
 
 
 def _place_row(column: Column, measure: Measure, most: float) -> tuple[str, ...]:

@@ -108,7 +108,8 @@ def _batches(
 
 def _clips(job: Job, picks: Sequence[Pick]) -> dict[Pick, Clip]:
     """Return each pick's sound, as much as the page may hold."""
-    names, paths = pa.array(sorted({pick.recording for pick in picks}), pa.string()), {}
+    names = pa.array(sorted({pick.recording for pick in picks}), pa.string())
+    paths: dict[str, bytes] = {}
     for batch in _batches(job, RECORDINGS, job.recordings(), ["recording", "path"]):
         found = batch.filter(pc.is_in(batch.column("recording"), names)).to_pydict()
         paths.update(zip(found["recording"], found["path"], strict=True))
