@@ -8,6 +8,7 @@ import click
 
 from listen_edge.cli.options import PATH
 from listen_edge.errors import ListenEdgeError
+from listen_edge.printable import printable
 
 SCAN = "scan.json"  # archive.job's, which would import pyarrow
 
@@ -47,7 +48,7 @@ def report(
         )
     from listen_edge.runtime.archive.review.report.write import write_report
 
-    click.echo(write_report(folders[0], out, timezone=timezone or "UTC", by=by))
+    click.echo(printable(write_report(folders[0], out, timezone=timezone or "UTC", by=by)))
 
 
 def _draw_runs(runs: tuple[Path, ...], out: Path | None, of_scans: str | None) -> None:
