@@ -66,9 +66,8 @@ COMMANDS = {
         "Listen to recordings as if they were played to a microphone: the same code, every window.",
     ),
     "report": LazyCommand(
-        "listen_edge.cli.train:report",
-        "Draw loss and held-out AUROC of training RUNS from their logs, and print where they "
-        "ended.",
+        "listen_edge.cli.report:report",
+        "Draw what a scan heard, or how training runs went.",
     ),
     "scan": LazyCommand(
         "listen_edge.cli.scan:scan",

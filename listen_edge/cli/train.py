@@ -1,4 +1,4 @@
-"""The commands train and report, and the options of a training run."""
+"""The command train, and the options of a training run."""
 
 from __future__ import annotations
 
@@ -51,17 +51,6 @@ def train(preset: str, out: Path, more: str, **options: Any) -> None:
 
     auroc = run(train_config(preset, more, options), out)
     click.echo(f"{out}: held-out AUROC {auroc:.3f}")
-
-
-@click.command()
-@click.argument("runs", nargs=-1, required=True, type=PATH)
-@click.option("--out", required=True, type=PATH, help="PNG file to write.")
-def report(runs: tuple[Path, ...], out: Path) -> None:
-    """Draw loss and held-out AUROC of training RUNS from their logs, and print where they ended."""
-    from listen_edge.train.report import draw_report
-
-    for line in draw_report(runs, out):
-        click.echo(line)
 
 
 def train_config(preset: str, more: str, options: dict[str, Any]) -> TrainConfig:
