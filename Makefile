@@ -82,7 +82,7 @@ $(VENV)/.demo: pyproject.toml tests/constraints.txt
 	touch $@
 
 $(VENV)/.test: $(VENV)/.demo
-	$(PIP) --editable ".[cpu,mic,export,pull,service,dev]"
+	$(PIP) --editable ".[cpu,mic,export,pull,scan,service,dev]"
 	touch $@
 
 clean:

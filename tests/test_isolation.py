@@ -33,11 +33,11 @@ with listen_edge.load("tiny", n_threads=1) as engine:
     assert list(listen_edge.listen(engine, CLIP, ["siren?"]))
 """
 EVERY_MODULE = """
-SERVICE = False
+NOT = ("archive", "service")
 import importlib, pkgutil
 import listen_edge.runtime as room
 for module in pkgutil.walk_packages(room.__path__, room.__name__ + "."):
-    if SERVICE or ".service" not in module.name:
+    if not any(f".{room}" in module.name for room in NOT):
         importlib.import_module(module.name)
 """
 CAPTURE = """
@@ -67,8 +67,13 @@ PROMISES = {
         ("alarms", "cli", "export", "train"),
     ),
     "every module of the service": Promise(
-        EVERY_MODULE.replace("False", "True"),
+        EVERY_MODULE.replace(', "service"', ","),
         DEVICE | {"sounddevice"} | modules_of("service"),  # uvicorn is a command, with click
+        ("alarms", "cli", "export", "train"),
+    ),
+    "every module of archives": Promise(
+        EVERY_MODULE.replace('"archive", ', ""),
+        DEVICE | {"sounddevice", "click"} | modules_of("scan"),  # Ray is a command, with click
         ("alarms", "cli", "export", "train"),
     ),
     "capture process": Promise(CAPTURE, {"sounddevice"}, ("bundle", "cli", "runtime.llama")),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,13 @@ def _file(path: Path, n_bytes: int = 1) -> Path:
 
 
 def _list(*inputs: str | Path, **options: Any) -> Listing:
-    return list_recordings(inputs, ListingOptions(**options))
+    """Return a listing with its paths from this folder, for short."""
+    listing = list_recordings(inputs, ListingOptions(**options))
+    here, place = os.fsencode(f"{Path.cwd()}/"), listing.table.column_names.index("path")
+    paths = [path.removeprefix(here) for path in listing.table["path"].to_pylist()]
+    field = listing.table.schema.field("path")
+    table = listing.table.set_column(place, field, pa.array(paths, pa.binary()))
+    return replace(listing, table=table)
 
 
 def _paths(*inputs: str | Path, **options: Any) -> list[str]:
@@ -49,6 +56,16 @@ def test_a_folder_gives_its_recordings_in_order_and_names_the_rest(archive: Path
     assert listing.table["path"].to_pylist() == [b"./a/deep/y.FLAC", b"./a/x.wav", b"./b/x.wav"]
     assert listing.table["n_bytes"].to_pylist() == [len("a/deep/y.FLAC"), 7, 7]
     assert listing.notes == ("1 files are no recordings and are left out: notes.md",)
+
+
+def test_a_path_is_found_from_every_folder(archive: Path) -> None:
+    for given in ("a", "./a", archive / "a"):
+        table = list_recordings([given], ListingOptions()).table
+        for path, shown in zip(
+            table["path"].to_pylist(), table["recording"].to_pylist(), strict=True
+        ):
+            assert path.startswith(b"/") and Path(os.fsdecode(path)).is_file()
+            assert shown.startswith(os.fspath(given))
 
 
 def test_links_are_followed_once(archive: Path) -> None:
@@ -112,8 +129,8 @@ def test_a_recording_is_listed_once_however_it_is_named(archive: Path) -> None:
     (archive / "all.txt").write_text("a/x.wav\nb/../a/x.wav\n\nb/link.wav\r\n")
     listing = _list("all.txt", "a/x.wav", str(archive / "a"), "b")
     assert [os.fsdecode(path) for path in listing.table["path"].to_pylist()] == [
-        f"{archive}/a/deep/y.FLAC",
-        f"{archive}/a/x.wav",
+        "a/deep/y.FLAC",
+        "a/x.wav",
         "b/x.wav",
     ]
     assert "5 recordings were named again and are listed once" in listing.notes

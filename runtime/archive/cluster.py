@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import logging
 import os
+import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import asdict, dataclass, field
@@ -34,6 +35,7 @@ except ImportError as err:
     raise MissingExtraError("ray[data]", "scan") from err
 
 _STORE_BYTES = 100 << 20  # of Ray's objects: only numbers of tasks go through it
+_ANSWERS_S = 10  # a cluster that is there
 _IN_FLIGHT = 2  # tasks that a worker hears or has waiting
 
 
@@ -121,27 +123,31 @@ def _cluster(workers: Workers) -> Iterator[int]:
     try:
         with quiet_stderr():  # it tells of its own log
             _join(workers)
-    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as err:
+    except (OSError, OverflowError, RuntimeError, ValueError, ray.exceptions.RayError) as err:
         raise ListenEdgeError(
             f"--address {where}: no Ray cluster can be joined ({one_line(err)}); start one with "
             "`ray start --head`, of the same versions of Ray and Python"
         ) from err
-    try:
-        with redirect_stdout(io.StringIO()):  # it tells of workers that it starts again
+    with redirect_stdout(io.StringIO()):  # it tells of workers that it starts again
+        try:
             yield _room(workers)
-    except (ray.exceptions.RayError, ConnectionError) as err:
-        ours = _ours(err)
-        if ours is not None:
-            raise ours from err
-        raise ListenEdgeError(
-            f"Ray on {where}: {one_line(err)}; what is done is kept, the same command goes on"
-        ) from err
-    finally:
-        with suppress(Exception):  # of a cluster that is gone
-            ray.shutdown()
+        except (ray.exceptions.RayError, ConnectionError) as err:
+            raise _as_ours(err, where) from err
+        finally:
+            with suppress(Exception):  # of a cluster that is gone
+                ray.shutdown()
+
+
+def _reach(address: str) -> None:
+    """Raise OSError unless somebody listens at host:port: Ray would wait for minutes."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdecimal() and "/" not in address:
+        socket.create_connection((host, int(port)), timeout=_ANSWERS_S).close()
 
 
 def _join(workers: Workers) -> None:
+    if workers.address is not None:
+        _reach(workers.address)
     local: dict[str, Any] = {
         "num_cpus": (workers.n or 1) * workers.n_threads,
         "include_dashboard": False,
@@ -176,13 +182,16 @@ def _room(workers: Workers) -> int:
     return n
 
 
-def _ours(err: BaseException | None) -> ListenEdgeError | None:
-    """Return the error of a worker that is ours."""
-    while err is not None:
-        if isinstance(err, ListenEdgeError):
-            return ListenEdgeError(one_line(err, None))
-        err = getattr(err, "cause", None) or err.__cause__
-    return None
+def _as_ours(err: BaseException, where: str) -> ListenEdgeError:
+    """Return what a worker of ours raised, or what became of the cluster."""
+    cause: BaseException | None = err
+    while cause is not None:
+        if isinstance(cause, ListenEdgeError):
+            return ListenEdgeError(one_line(cause, None))
+        cause = getattr(cause, "cause", None) or cause.__cause__
+    return ListenEdgeError(
+        f"Ray on {where}: {one_line(err)}; what is done is kept, the same command goes on"
+    )
 
 
 def _resources(wanted: Mapping[str, float]) -> dict[str, Any]:

@@ -48,7 +48,7 @@ def unite(tables: list[pa.Table], timezone: str | None) -> tuple[pa.Table, list[
     instants, doubts = _times(table, [dated for _, dated in names], timezone)
     notes += _about(doubts, len(table), timezone)
     columns = {
-        "path": table["path"],
+        "path": _from_root(table),
         "recording": pa.chunked_array([shown for shown, _ in names], pa.string()),
         "n_bytes": table["n_bytes"],
         "modified": table["modified"],
@@ -58,6 +58,14 @@ def unite(tables: list[pa.Table], timezone: str | None) -> tuple[pa.Table, list[
     schema = pa.schema([*LISTED, *(table.schema.field(name) for name in own)])
     whole = pa.table([*columns.values(), *(table[name] for name in own)], schema=schema)
     return whole.take(_order(whole)), notes
+
+
+def _from_root(table: pa.Table) -> pa.ChunkedArray:
+    """Return the paths as every worker and a later command finds them, wherever it is started."""
+    path, root = table["path"], b"/"
+    is_relative = pc.and_not(pc.starts_with(table[KEY], root), pc.starts_with(path, root))
+    here = pa.scalar(os.getcwdb().rstrip(root) + root)
+    return pc.if_else(is_relative, pc.binary_join_element_wise(here, path, b""), path)
 
 
 def _concatenated(tables: list[pa.Table]) -> pa.Table:
