@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pytest
 import soundfile
 
 from listen_edge.lines.answer import Answer
+from listen_edge.runtime.archive import plan as planning
 from listen_edge.runtime.archive.engines import Engines
 from listen_edge.runtime.archive.job import Job, begin
 from listen_edge.runtime.archive.listing.inputs import ListingOptions, list_recordings
@@ -111,3 +113,25 @@ def rows_of(job: Job) -> list[dict[str, Any]]:
     return table.sort_by(
         [(name, "ascending") for name in ("recording", "start_s", "concept")]
     ).to_pylist()
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    """Return a folder of three recordings that are heard, and three that are not."""
+    folder = tmp_path / "archive"
+    write_level(folder / "a" / "20260102_030405.WAV", [0.1, 0.1, 0.9, 0.9, 0.9, 0.1, 0.1, 0.1])
+    write_level(folder / "b" / "same.wav", [0.2] * 4)
+    write_level(folder / "c" / "same.wav", [0.7] * 4)
+    soundfile.write(folder / "c" / "dead.wav", np.zeros(2 * RATE), RATE)
+    (folder / "c" / "noise.wav").write_bytes(b"RIFF nothing of a recording")
+    whole = write_level(folder / "c" / "cut.wav", [0.3] * 40).read_bytes()
+    (folder / "c" / "cut.wav").write_bytes(whole[: len(whole) // 2])
+    return folder
+
+
+@pytest.fixture
+def short_spans(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Split recordings of over 8 s every 3 s."""
+    monkeypatch.setattr(planning, "SPAN_S", 3.0)
+    monkeypatch.setattr(planning, "_LONG_S", 8.0)
+    monkeypatch.setattr(planning, "_LONG_BYTES", 0)

@@ -29,6 +29,7 @@ from listen_edge.train.config import TrainConfig  # noqa: E402
 from listen_edge.train.head_config import HeadConfig  # noqa: E402
 from listen_edge.train.head_loop import train_head  # noqa: E402
 from listen_edge.train.loop import train  # noqa: E402
+from tests.archives import archive, short_spans  # noqa: E402, F401
 from tests.small_ontology import write_ontology  # noqa: E402
 
 CLASSES = ("hum", "beep", "hiss")

@@ -4,54 +4,32 @@ from __future__ import annotations
 
 import os
 import random
-import resource
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import soundfile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from listen_edge.errors import BundleError, ListenEdgeError
 from listen_edge.lines.event import Event
-from listen_edge.runtime.archive import plan as planning
-from listen_edge.runtime.archive.engines import Engines
-from listen_edge.runtime.archive.job import Job, begin
-from listen_edge.runtime.archive.listing.inputs import ListingOptions, list_recordings
 from listen_edge.runtime.archive.plan import plan
-from listen_edge.runtime.archive.rows import LISTED
-from listen_edge.runtime.archive.scan_config import ScanConfig
 from listen_edge.runtime.listening.listen_config import ListenConfig
 from listen_edge.runtime.listening.listener import Listener
-from listen_edge.runtime.listening.window import Window
 from listen_edge.runtime.sources.file import FileSource
-from tests.archives import QUESTIONS, TRIGGER, ScanEngine, config, rows_of, scan, write_level
-from tests.streams import RATE
-
-
-@pytest.fixture
-def archive(tmp_path: Path) -> Path:
-    """Return a folder of three recordings that are heard, and three that are not."""
-    folder = tmp_path / "archive"
-    write_level(folder / "a" / "20260102_030405.WAV", [0.1, 0.1, 0.9, 0.9, 0.9, 0.1, 0.1, 0.1])
-    write_level(folder / "b" / "same.wav", [0.2] * 4)
-    write_level(folder / "c" / "same.wav", [0.7] * 4)
-    soundfile.write(folder / "c" / "dead.wav", np.zeros(2 * RATE), RATE)
-    (folder / "c" / "noise.wav").write_bytes(b"RIFF nothing of a recording")
-    whole = write_level(folder / "c" / "cut.wav", [0.3] * 40).read_bytes()
-    (folder / "c" / "cut.wav").write_bytes(whole[: len(whole) // 2])
-    return folder
+from tests.archives import (
+    QUESTIONS,
+    TRIGGER,
+    ScanEngine,
+    config,
+    rows_of,
+    scan,
+    write_level,
+)
 
 
 def test_a_row_says_what_was_heard_and_when(archive: Path, tmp_path: Path) -> None:
@@ -119,14 +97,6 @@ def test_a_scan_has_the_events_of_a_replay(
     ]
     names = ("concept", "start_s", "duration_s", "peak_presence", "reason")
     assert sorted(tuple(row[name] for name in names) for row in rows_of(job)) == sorted(expected)
-
-
-@pytest.fixture
-def short_spans(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Split recordings of over 8 s every 3 s."""
-    monkeypatch.setattr(planning, "SPAN_S", 3.0)
-    monkeypatch.setattr(planning, "_LONG_S", 8.0)
-    monkeypatch.setattr(planning, "_LONG_BYTES", 0)
 
 
 @pytest.mark.parametrize("unit", ["answers", "events"])
@@ -211,165 +181,3 @@ def test_a_scan_that_is_killed_ten_times_ends_with_the_same_rows(
     assert not [
         path for path in out.rglob("*") if path.name.startswith(".") and path.name != ".lock"
     ]
-
-
-def test_a_done_scan_hears_nothing_again(archive: Path, tmp_path: Path) -> None:
-    scan(tmp_path / "out", [archive])
-    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("part-*")}
-    _, told = scan(tmp_path / "out", [archive])
-    assert not told
-    assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("part-*")}
-
-
-@pytest.mark.parametrize(
-    ("changes", "named"),
-    [
-        ({"hop_s": 0.3}, "hop_s"),
-        ({"unit": "events"}, "unit"),
-        ({"bundle_id": "other@sha256:0"}, "bundle"),
-        ({"gate_dbfs": -40.0}, "gate_dbfs"),
-    ],
-    ids=lambda value: str(value),
-)
-def test_another_scan_is_refused(
-    changes: dict[str, Any], named: str, archive: Path, tmp_path: Path
-) -> None:
-    scan(tmp_path / "out", [archive])
-    with pytest.raises(ListenEdgeError, match=rf"holds another scan \(its {named} differ"):
-        scan(tmp_path / "out", [archive], replace(config(), **changes))
-
-
-def test_other_recordings_are_another_scan(archive: Path, tmp_path: Path) -> None:
-    scan(tmp_path / "out", [archive])
-    write_level(archive / "d" / "new.wav", [0.5] * 4)
-    with pytest.raises(ListenEdgeError, match=r"its listing differ"):
-        scan(tmp_path / "out", [archive])
-
-
-def test_a_folder_of_something_else_is_refused(archive: Path, tmp_path: Path) -> None:
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "thesis.tex").touch()
-    with pytest.raises(ListenEdgeError, match=r"holds files that are no scan's \(thesis.tex\)"):
-        scan(tmp_path / "out", [archive])
-    assert [path.name for path in (tmp_path / "out").glob("[!.]*")] == ["thesis.tex"]
-
-
-def test_two_scans_do_not_write_to_one_folder(archive: Path, tmp_path: Path) -> None:
-    listing = list_recordings([archive], ListingOptions()).table
-    with (
-        begin(tmp_path / "out", config().describe(), listing),
-        pytest.raises(ListenEdgeError, match=r"another scan is writing there"),
-    ):
-        scan(tmp_path / "out", [archive])
-
-
-@pytest.mark.parametrize("room", [100, 1500, 3500, 4500])  # bytes: each file in turn
-def test_a_full_disk_is_one_line_and_the_scan_goes_on_after_it(
-    room: int, archive: Path, tmp_path: Path
-) -> None:
-    child = os.fork()
-    if child == 0:
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
-        try:
-            scan(tmp_path / "out", [archive])
-        except ListenEdgeError as err:
-            os._exit(7 if "cannot be written" in str(err) and "goes on" in str(err) else 8)
-        os._exit(0)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
-    job, _ = scan(tmp_path / "out", [archive])
-    assert rows_of(job) == rows_of(scan(tmp_path / "other", [archive])[0])
-
-
-def test_what_an_engine_raises_ends_the_scan(
-    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(*arguments: Any, **options: Any) -> Any:
-        raise BundleError("the LLM is gone")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(ScanEngine, "listen_window", fail)
-        with pytest.raises(BundleError, match="gone"):
-            scan(tmp_path / "out", [archive])
-    assert not list((tmp_path / "out").rglob("part-*"))
-    assert len(scan(tmp_path / "out", [archive])[0].recordings().to_table()) == 6
-
-
-def test_engines_side_by_side_answer_in_order() -> None:
-    samples = np.linspace(0, 1, 40 * RATE, dtype=np.float32)[:, None]
-    windows = [Window(k, k, samples[k * RATE : (k + 1) * RATE], None, 0.0) for k in range(40)]
-    slow = random.Random(0)
-
-    class Uneven(ScanEngine):
-        def listen_window(self, *arguments: Any, **options: Any) -> Any:
-            time.sleep(slow.uniform(0, 0.004))
-            return super().listen_window(*arguments, **options)
-
-    def answered(load: Callable[[], Any], n: int) -> list[float | None]:
-        with Engines(load, n, QUESTIONS) as engines:
-            found = engines.answer((k, window) for k, window in enumerate(windows))
-            rows = [(k, answers[0].presence) for k, answers in found]
-        assert [k for k, _ in rows] == list(range(40))
-        return [presence for _, presence in rows]
-
-    assert answered(Uneven, 3) == answered(ScanEngine, 1)
-
-
-sizes = st.lists(st.integers(0, 60 << 20), min_size=1, max_size=80)
-
-
-@given(sizes=sizes, seed=st.integers(0, 5))
-@settings(max_examples=60, deadline=None)
-def test_a_plan_has_each_recording_once_and_no_piece_of_two_months(
-    sizes: list[int], seed: int
-) -> None:
-    months = sorted(random.Random(seed).choices(range(1, 5), k=len(sizes)))
-    table = pa.table(
-        {
-            "path": [f"/nowhere/{k}".encode() for k in range(len(sizes))],
-            "recording": [f"/nowhere/{k}" for k in range(len(sizes))],
-            "n_bytes": sizes,
-            "modified": [None] * len(sizes),
-            "recorded_at": [np.datetime64(f"2026-0{month}-01", "us").item() for month in months],
-        },
-        schema=pa.schema(LISTED),
-    )
-    tasks = plan(table, 1.0)
-    assert [row for task in tasks for row in range(task.first, task.last)] == [*range(len(sizes))]
-    assert [task.piece for task in tasks] == [*range(len(tasks))]
-    assert all(len(set(months[task.first : task.last])) == 1 for task in tasks)
-    assert sum(task.n_bytes for task in tasks) == sum(sizes)
-    assert all(one.last == two.first for one, two in pairwise(tasks))
-    assert plan(table, 1.0) == tasks
-
-
-def test_a_header_that_promises_years_is_not_split(tmp_path: Path, short_spans: None) -> None:
-    path = write_level(tmp_path / "a.flac", [0.5] * 40)
-    data = bytearray(path.read_bytes())
-    data[21:26] = bytes([data[21] | 0x0F, 0xFF, 0xFF, 0xFF, 0xFF])  # 2^36 - 1 frames: 50 days
-    path.write_bytes(data)
-    job, _ = scan(tmp_path / "out", [path])
-    assert len(plan(job.listing(), 0.5)) == 1
-    assert job.recordings().to_table()["status"].to_pylist() == ["in part"]
-
-
-def test_a_description_gives_the_scan_back(tmp_path: Path) -> None:
-    asked = config("events")
-    assert ScanConfig.from_described(asked.describe(), "fake") == asked
-
-
-@pytest.mark.parametrize(
-    ("text", "match"),
-    [
-        (None, "holds no scan"),
-        ("{", "scan.json"),
-        ("[]", "not the description of a scan"),
-        ('{"schema": 9, "unit": "events"}', "a scan of schema 9"),
-        ('{"schema": 1, "unit": "cats"}', "not the description"),
-    ],
-)
-def test_a_folder_that_is_no_scan_is_one_line(text: str | None, match: str, tmp_path: Path) -> None:
-    if text is not None:
-        (tmp_path / "scan.json").write_text(text)
-    with pytest.raises(ListenEdgeError, match=match):
-        Job(tmp_path)

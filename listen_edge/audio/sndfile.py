@@ -11,7 +11,10 @@ from __future__ import annotations
 import io
 import mmap
 import os
-from contextlib import AbstractContextManager, nullcontext
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -21,7 +24,6 @@ from numpy.typing import NDArray
 from listen_edge.audio.containers import MPEG_TAGS, Container
 from listen_edge.audio.mp3 import MpegFile, MpegStream, find_frames
 from listen_edge.errors import AudioError
-from listen_edge.quiet import quiet_stderr
 
 _NO_LENGTH = 1 << 62  # frames: libsndfile does not know
 _BEGINS, _ENDS = 2, 4  # flags of an Ogg page: first and last of its stream
@@ -30,6 +32,7 @@ _SPEECH_CODECS = ("GSM610",)
 _SEEK_EXACTLY = ("WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "FLAC")
 _BY_FRAME = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW")
 _MPEG_SLACK = 3  # frames that a decoder's delay and padding take
+_stderr_lock = threading.Lock()
 
 
 class UnreadableError(Exception):
@@ -164,7 +167,7 @@ class SndfileRecording:
         return stream
 
     def _silenced(self) -> AbstractContextManager[None]:
-        return quiet_stderr() if self._may_be_mpeg else nullcontext()
+        return _quiet_stderr() if self._may_be_mpeg else nullcontext()
 
     def _free(self, readable: int | io.RawIOBase) -> None:
         if isinstance(readable, io.RawIOBase):
@@ -220,3 +223,24 @@ class _Patched(io.FileIO):
             if first < last:
                 buffer[first - at : last - at] = patch[first - start : last - start]
         return n_read
+
+
+@contextmanager
+def _quiet_stderr() -> Iterator[None]:
+    """Send what C code writes to stderr nowhere; one thread at a time."""
+    with _stderr_lock:
+        if sys.stderr is not None:
+            sys.stderr.flush()
+        try:
+            kept = os.dup(2)
+        except OSError:  # it is closed, and so quiet
+            yield
+            return
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(nowhere, 2)
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            os.close(nowhere)
