@@ -180,7 +180,7 @@ def _room(workers: Workers) -> int:
     return n
 
 
-def _as_ours(err: BaseException, where: str) -> ListenEdgeError:
+def _as_ours(err: Exception, where: str) -> ListenEdgeError:
     """Return what a worker of ours raised, or what became of the cluster."""
     cause: BaseException | None = err
     while cause is not None:
