@@ -28,6 +28,7 @@ from typing import Any, NamedTuple
 import click
 import pytest
 import soundfile
+from click.testing import CliRunner
 
 from listen_edge.cli import main
 from listen_edge.cli.root import cli
@@ -179,6 +180,10 @@ def material(
     with (folder / "DIR/meta.csv").open("w", newline="") as file:
         rows = [("a.wav", "dog", "NAME"), ("b.wav", "siren", "NAME")]
         csv.writer(file).writerows([("filename", "label", "source"), *rows])
+    heard = (str(folder / name) for name in ("hours", "night.wav"))
+    asked = "--ask", "dog barking?", "--ask", "siren?", "--llm", "never"
+    done = CliRunner().invoke(cli, ["scan", *heard, *asked, "--out", str(folder / "archive")])
+    assert done.exit_code == 0, done.output
     return folder
 
 
@@ -246,6 +251,8 @@ def _run_python(block: Block) -> None:
 def _shown_value(value: Any) -> str:
     if isinstance(value, tuple):
         return ", ".join(map(_shown_value, value))
+    if isinstance(value, int):
+        return str(value)
     return f"{value:.2f}" if isinstance(value, float) and math.isfinite(value) else f'"{value}"'
 
 
