@@ -6,6 +6,7 @@ import io
 import logging
 import os
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -155,6 +156,34 @@ def test_whoever_waits_long_for_ffmpeg_is_told_to_come_again(
         assert "take long to decode came before" in refused.json()["error"]["message"]
         (slow_ffmpeg / "go").write_text("\n")
         assert first.result().status_code == 422
+
+
+def test_one_trial_of_the_outputs_goes_on_at_a_time(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Forty that wait for a peer that stalls would hold every thread that answers."""
+    begun, go_on, fire = threading.Event(), threading.Event(), served.service.test_fire
+
+    def stall(output: str | None, question: str, source: str) -> list[tuple[str, str | None]]:
+        begun.set()
+        assert go_on.wait(10)
+        return fire(output, question, source)
+
+    def fired(name: str) -> httpx.Response:
+        return served.client.post(f"v1/outputs/{name}/test", json={})
+
+    monkeypatch.setattr(served.service, "test_fire", stall)
+    with ThreadPoolExecutor() as clients:
+        first = clients.submit(fired, "all")
+        assert begun.wait(10)
+        for name in ["all"] * 50 + ["lines"]:
+            assert (refused := fired(name)).status_code == 429
+        assert int(refused.headers["retry-after"]) > 0
+        assert served.client.get("v1/sources").status_code == 200
+        go_on.set()
+        assert first.result().status_code == 200
+    assert fired("nobody").status_code == 404  # an error gives the place back, too
+    assert fired("lines").status_code == 200
 
 
 def _lines(path: Path) -> list[str]:
