@@ -21,6 +21,7 @@ from typing import IO, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from listen_edge.environment import own_environment
 from listen_edge.errors import AudioError
 from listen_edge.printable import printable
 from listen_edge.urls import without_secrets_of
@@ -44,6 +45,10 @@ _CODEC = re.compile(r"Stream #\S+ Audio: (\w+)")
 _SPEECH_CODECS = (
     *("gsm", "gsm_ms", "amrnb", "amr_nb", "amrwb", "amr_wb", "speex", "g723_1", "g729"),
     *("ilbc", "evrc", "qcelp", "sipr", "truespeech", "dss_sp", "codec2", "libcodec2"),
+)
+_VARIABLES = (  # that it finds its libraries, words, certificates and proxy by
+    *("PATH", "LD_LIBRARY_PATH", "HOME", "TMPDIR", "LANG", "SSL_CERT_FILE", "SSL_CERT_DIR"),
+    *("http_proxy", "https_proxy", "no_proxy"),
 )
 _IS_ESTIMATED = "Estimating duration from bitrate"
 _MISSING_S, _MISSING_SHARE = 0.5, 0.02  # of the stated duration that containers round away
@@ -172,6 +177,7 @@ class Ffmpeg:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             bufsize=0,  # frames are handed on as they come
+            env=own_environment(*_VARIABLES),
             start_new_session=True,  # Ctrl-C is for the listener, which ends this one
         )
         bounds.hold(self._process.pid)
