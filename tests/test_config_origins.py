@@ -14,7 +14,7 @@ from listen_edge.runtime.service.config.fields import shown_url
 from listen_edge.runtime.service.config.problems import ConfigError
 from listen_edge.runtime.service.config.reading import read_config
 from listen_edge.runtime.service.config.showing import shown
-from tests.config_files import SOURCES, WHOLE, problems_in, read
+from tests.config_files import SOURCES, WHOLE, problems_in, read, write_config
 
 
 @pytest.mark.parametrize(
@@ -94,6 +94,44 @@ class TestSecrets:
         said = f"{tmp_path}/listen.yaml:2:7: web.token_file: mode {mode:04o}: others can"
         assert [line for line in warnings if line.startswith(said)] == warnings
         assert bool(warnings) == is_warned
+
+    @pytest.mark.parametrize(
+        ("keys", "named"),
+        [
+            ("web: {token: hunter2hunter2hunter2}", "web.token"),
+            (
+                "outputs: {mqtt: {host: a, username: b, password: hunter22}}",
+                "outputs.mqtt.password",
+            ),
+            (
+                "outputs: {webhooks: [{id: a, url: https://a.de/x, secret: hunter22}]}",
+                "outputs.webhooks[0].url, outputs.webhooks[0].secret",
+            ),
+            ("outputs: {webhooks: [{id: a, url: https://a.de/}]}", None),
+            ("web: {}", None),
+        ],
+    )
+    def test_a_secret_in_a_configuration_that_others_can_read_is_warned_of_once(
+        self, keys: str, named: str | None, tmp_path: Path
+    ) -> None:
+        for mode in (0o644, 0o640, 0o660, 0o600):
+            write_config(tmp_path, f"{SOURCES}{keys}\n").chmod(mode)
+            reading = read_config(tmp_path / "listen.yaml", {})
+            if named is None or mode in (0o640, 0o600):
+                assert reading.warnings == ()
+                continue
+            (warning,) = reading.warnings
+            assert warning.startswith(f"{tmp_path}/listen.yaml:2:")
+            assert f": {named}: mode {mode:04o}: others can read or change it; put" in warning
+            assert "hunter2" not in warning and warning.endswith(", or chmod 600")
+
+    def test_a_camera_is_no_secret_but_its_password_is(self, tmp_path: Path) -> None:
+        urls = ("rtsp://me:hunter2@host/live", "rtsp://host/live", "http://host/x?token=hunter2")
+        sources = ", ".join(f'{{id: s{k}, url: "{url}"}}' for k, url in enumerate(urls))
+        write_config(tmp_path, f"sources: [{sources}]\n").chmod(0o644)
+        (warning,) = read_config(tmp_path / "listen.yaml", {}).warnings
+        assert ": sources[0].url, sources[2].url: mode" in warning and "(url_file)" in warning
+        assert not read(tmp_path, SOURCES, LISTEN_EDGE_WEB__TOKEN="hunter2" * 3).warnings
 
     @pytest.mark.parametrize(
         ("content", "said"),
