@@ -7,6 +7,7 @@ be read in two ways is not shown beyond its scheme.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from urllib.parse import unquote
 
 # Each takes a time in proportion to the text: the end of a long scheme is one too, and a key begins
@@ -20,6 +21,11 @@ _SECRET = re.compile(
     re.IGNORECASE,
 )
 _LEFT_OUT = "…"
+
+
+def sounds_secret(name: str) -> bool:
+    """Tell whether a key, an option or a variable of this name is likely to hold a secret."""
+    return _SECRET.search(name) is not None
 
 
 def is_url(text: str) -> bool:
@@ -46,7 +52,12 @@ def without_secrets_of(url: str, text: str) -> str:
     short = [rf"(?<!\w){re.escape(part)}(?!\w)" for part in whole if 0 < len(part) <= 2]
     if pattern := "|".join([*map(re.escape, long), *short]):
         text = re.sub(pattern, _LEFT_OUT, text)
-    return _IN_TEXT.sub(lambda found: without_secrets(found[0]), text)
+    return with_urls(text, without_secrets)
+
+
+def with_urls(text: str, show: Callable[[str], str]) -> str:
+    """Return a text in which every URL is as it may be shown."""
+    return _IN_TEXT.sub(lambda found: show(found[0]), text)
 
 
 def _shown_and_hidden(url: str) -> tuple[str, str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from pydantic import SecretStr
 from listen_edge.runtime.service.config.fields import shown_url
 from listen_edge.runtime.service.config.problems import ConfigError
 from listen_edge.runtime.service.config.reading import read_config
-from listen_edge.runtime.service.config.showing import shown
+from listen_edge.runtime.service.config.showing import shown, without_secret_words
 from tests.config_files import SOURCES, WHOLE, problems_in, read, write_config
 
 
@@ -69,6 +71,42 @@ def test_no_secret_is_in_an_error_a_repr_or_what_is_shown(
         told = f"{reading!r} {reading.config.model_dump()} {reading.config.model_dump_json()}"
         told += "\n".join(shown(reading, None))
     assert "hunter2" not in told
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--token", "hunter2", "on"], "--token *** on"),
+        (["--api-key", "hunter2"], "--api-key ***"),
+        (["-u", "me:hunter2", "-P", "hunter2"], "-u *** -P ***"),
+        (["--auth", "--token", "hunter2"], "--auth *** ***"),
+        (["-phunter2", "--password=hunter2"], "-p*** --password=***"),
+        (["TOKEN=hunter2", "MODE=on"], "TOKEN=*** MODE=on"),
+        (["-H", "Authorization: Bearer hunter2"], "-H Authorization: ***"),
+        (["--header=X-Api-Key: hunter2"], "--header=X-Api-Key: ***"),
+        (["-d", '{"level": 3, "token": "hunter2"}'], '-d {"level": 3, "token": "***'),
+        (["-c", "curl -s --token hunter2 x"], "-c curl -s --token ***"),
+        (["-c", "PASSWORD='hunter2' run"], "-c PASSWORD='***"),
+        (["https://me:hunter2@host/x", "to=http://h/hunter2?a=1"], "https://host/… to=http://h/…"),
+        (["on", "--level=3", "at 10:30", "a=b", "-v", "--"], "on --level=3 at 10:30 a=b -v --"),
+        (["--token=", "--token"], "--token=*** --token"),
+    ],
+)  # fmt: skip
+def test_of_a_commands_words_those_are_hidden_that_follow_a_secrets_name(
+    words: list[str], told: str, tmp_path: Path
+) -> None:
+    assert " ".join(without_secret_words(words)) == told
+    run = json.dumps(["/usr/bin/lamp", *words])
+    reading = read(tmp_path, f"{SOURCES}outputs: {{commands: [{{id: lamp, run: {run}}}]}}\n")
+    (line,) = [line for line in shown(reading, None) if line.startswith("      run: ")]
+    assert line.startswith("      run: [/usr/bin/lamp, ") and "hunter2" not in line
+
+
+def test_long_words_of_a_command_are_shown_in_bounded_time() -> None:
+    begun = time.process_time()
+    for unit in ("a", "a ", "-", "--a ", "a=", "pw", '"a', "http://", " "):
+        list(without_secret_words([unit * (100_000 // len(unit))]))
+    assert time.process_time() - begun < 3
 
 
 class TestSecrets:
