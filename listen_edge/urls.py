@@ -30,7 +30,7 @@ def sounds_secret(name: str) -> bool:
 
 def is_url(text: str) -> bool:
     """Tell whether a text has a scheme, with one slash as well: as a path it loses the other."""
-    return _HEAD.match(text) is not None
+    return bool(_head(text))
 
 
 def without_secrets(url: str) -> str:
@@ -57,12 +57,12 @@ def without_secrets_of(url: str, text: str) -> str:
 
 def with_urls(text: str, show: Callable[[str], str]) -> str:
     """Return a text in which every URL is as it may be shown."""
-    return _IN_TEXT.sub(lambda found: show(found[0]), text)
+    return _IN_TEXT.sub(lambda found: show(found[0]), text) if ":/" in text else text
 
 
 def _shown_and_hidden(url: str) -> tuple[str, str]:
     """Return what may be shown of a URL, and what was left out."""
-    head = found[0] if (found := _HEAD.match(url)) else ""
+    head = _head(url)
     rest = url[len(head) :]
     at, secret = rest.rfind("@"), _first_secret(rest)
     before, shown = rest[: at + 1], rest[at + 1 :]
@@ -71,6 +71,12 @@ def _shown_and_hidden(url: str) -> tuple[str, str]:
     hidden = rest[secret:]
     shown = shown.removesuffix(hidden) + (_LEFT_OUT if hidden else "")
     return f"{head}{shown}", before + hidden
+
+
+def _head(text: str) -> str:
+    """Return a text up to the end of its first scheme, "" without one."""
+    found = _HEAD.match(text) if ":/" in text else None  # most names are short of it at once
+    return found[0] if found else ""
 
 
 def _first_secret(rest: str) -> int:
