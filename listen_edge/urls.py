@@ -7,6 +7,7 @@ be read in two ways is not shown beyond its scheme.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from urllib.parse import unquote
 
 # Each takes a time in proportion to the text: the end of a long scheme is one too, and a key begins
@@ -22,9 +23,14 @@ _SECRET = re.compile(
 _LEFT_OUT = "…"
 
 
+def sounds_secret(name: str) -> bool:
+    """Tell whether a key, an option or a variable of this name is likely to hold a secret."""
+    return _SECRET.search(name) is not None
+
+
 def is_url(text: str) -> bool:
     """Tell whether a text has a scheme, with one slash as well: as a path it loses the other."""
-    return _HEAD.match(text) is not None
+    return bool(_head(text))
 
 
 def without_secrets(url: str) -> str:
@@ -46,12 +52,17 @@ def without_secrets_of(url: str, text: str) -> str:
     short = [rf"(?<!\w){re.escape(part)}(?!\w)" for part in whole if 0 < len(part) <= 2]
     if pattern := "|".join([*map(re.escape, long), *short]):
         text = re.sub(pattern, _LEFT_OUT, text)
-    return _IN_TEXT.sub(lambda found: without_secrets(found[0]), text)
+    return with_urls(text, without_secrets)
+
+
+def with_urls(text: str, show: Callable[[str], str]) -> str:
+    """Return a text in which every URL is as it may be shown."""
+    return _IN_TEXT.sub(lambda found: show(found[0]), text) if ":/" in text else text
 
 
 def _shown_and_hidden(url: str) -> tuple[str, str]:
     """Return what may be shown of a URL, and what was left out."""
-    head = found[0] if (found := _HEAD.match(url)) else ""
+    head = _head(url)
     rest = url[len(head) :]
     at, secret = rest.rfind("@"), _first_secret(rest)
     before, shown = rest[: at + 1], rest[at + 1 :]
@@ -60,6 +71,12 @@ def _shown_and_hidden(url: str) -> tuple[str, str]:
     hidden = rest[secret:]
     shown = shown.removesuffix(hidden) + (_LEFT_OUT if hidden else "")
     return f"{head}{shown}", before + hidden
+
+
+def _head(text: str) -> str:
+    """Return a text up to the end of its first scheme, "" without one."""
+    found = _HEAD.match(text) if ":/" in text else None  # most names are short of it at once
+    return found[0] if found else ""
 
 
 def _first_secret(rest: str) -> int:

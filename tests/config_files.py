@@ -43,6 +43,7 @@ SOURCES = "sources: [{id: a, device: default}]\n"
 
 def write_config(folder: Path, text: str | bytes) -> Path:
     path = folder / "listen.yaml"
+    path.touch(0o600)  # WHOLE holds passwords
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     return path
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import json
+import re
 import shutil
 import socket
 import subprocess
@@ -28,13 +29,18 @@ from tests.test_discovery import KITCHEN, SIREN
 pytestmark = needs_mosquitto
 
 
+def _write_passwords(path: Path, *users: str) -> None:
+    """Let users in whose password is their name."""
+    program = shutil.which("mosquitto_passwd")
+    assert program is not None
+    path.touch(0o600)
+    for user in users:
+        subprocess.run([program, "-b", path, user, user], check=True)
+
+
 def test_a_password_is_read_again_and_a_locked_topic_is_said(tmp_path: Path) -> None:
     passwords, rules, mine = (tmp_path / name for name in ("passwords", "rules", "mine"))
-    for user in ("witness", "node"):
-        new = [] if passwords.exists() else ["-c"]
-        program = shutil.which("mosquitto_passwd")
-        assert program is not None
-        subprocess.run([program, *new, "-b", passwords, user, user], check=True)
+    _write_passwords(passwords, "witness", "node")
     rules.write_text(
         "user witness\ntopic readwrite #\nuser node\ntopic readwrite listen-edge/house/#\n"
         "topic deny listen-edge/house/cellar/#\n"
@@ -61,6 +67,53 @@ def test_a_password_is_read_again_and_a_locked_topic_is_said(tmp_path: Path) -> 
             pytest.raises(OutputError, match=r"password_file .*mine: No such file"),
         ):
             one.deliver(owed(1))
+
+
+def test_nobody_but_the_node_speaks_for_it_under_the_rules_of_the_documents(
+    tmp_path: Path,
+) -> None:
+    document = (Path(__file__).parent.parent / "docs/mqtt.md").read_text()
+    found = re.search(r"acl_file`:\n\n```text\n(.*?)```", document, re.DOTALL)
+    assert found is not None
+    passwords, rules = tmp_path / "passwords", tmp_path / "rules"
+    rules.write_text(f"{found[1]}user guest\ntopic read weather/#\n")
+    _write_passwords(passwords, "house", "homeassistant", "guest")
+    lines = (f"password_file {passwords}", f"acl_file {rules}", "allow_anonymous false")
+    node, muted = "listen-edge/house", list[tuple[str, bool]]()
+    account = {"username": "house", "password": "house"}
+    with (
+        running(tmp_path, *lines) as mosquitto,
+        output_to(mosquitto.port, lambda *asked: muted.append(asked), **account) as one,
+    ):
+        theirs = Witness(mosquitto.port, username="homeassistant")
+        wait_until(lambda: one._held is not None)
+        one.show([KITCHEN], [SIREN], [])
+        assert outcome_of(one, owed(1)) is None
+        wait_until(lambda: theirs.last(f"{node}/status") == "online")
+        wait_until(lambda: theirs.last("homeassistant/device/listen-edge_house/config"))
+        _forge(mosquitto.port, "homeassistant", f"{node}/kitchen/siren/state", "OFF")
+        for topic, payload in (
+            (f"{node}/kitchen/siren/state", "OFF"),
+            ("homeassistant/device/listen-edge_house/config", "forged"),
+            (f"{node}/kitchen/mute/set", "ON"),
+        ):
+            assert not _forge(mosquitto.port, "guest", topic, payload)
+        theirs.say(f"{node}/kitchen/mute/set", "OFF")
+        wait_until(lambda: muted)
+        assert muted == [("kitchen", False)]
+        said = {topic for topic, payload, _ in theirs._heard if payload in (b"OFF", b"forged")}
+        assert said == {f"{node}/kitchen/mute", f"{node}/kitchen/mute/set"}
+        theirs.close()
+
+
+def _forge(port: int, user: str, topic: str, payload: str) -> list[tuple[str, bytes, bool]]:
+    """Say what one may not, and return all that one hears; the broker may hang up on it."""
+    forger = Witness(port, f"{user} at work", username=user)
+    forger.client.publish(topic, payload, retain=not topic.endswith("set"))
+    forger.client.subscribe("#")
+    wait_until(lambda: forger.n_comings > 1)  # the broker has seen what came before
+    forger.close()
+    return forger._heard
 
 
 # paho leaves the socket of a handshake that failed to the garbage collector.

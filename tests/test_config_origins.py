@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -13,8 +15,8 @@ from pydantic import SecretStr
 from listen_edge.runtime.service.config.fields import shown_url
 from listen_edge.runtime.service.config.problems import ConfigError
 from listen_edge.runtime.service.config.reading import read_config
-from listen_edge.runtime.service.config.showing import shown
-from tests.config_files import SOURCES, WHOLE, problems_in, read
+from listen_edge.runtime.service.config.showing import shown, without_secret_words
+from tests.config_files import SOURCES, WHOLE, problems_in, read, write_config
 
 
 @pytest.mark.parametrize(
@@ -71,6 +73,42 @@ def test_no_secret_is_in_an_error_a_repr_or_what_is_shown(
     assert "hunter2" not in told
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--token", "hunter2", "on"], "--token *** on"),
+        (["--api-key", "hunter2"], "--api-key ***"),
+        (["-u", "me:hunter2", "-P", "hunter2"], "-u *** -P ***"),
+        (["--auth", "--token", "hunter2"], "--auth *** ***"),
+        (["-phunter2", "--password=hunter2"], "-p*** --password=***"),
+        (["TOKEN=hunter2", "MODE=on"], "TOKEN=*** MODE=on"),
+        (["-H", "Authorization: Bearer hunter2"], "-H Authorization: ***"),
+        (["--header=X-Api-Key: hunter2"], "--header=X-Api-Key: ***"),
+        (["-d", '{"level": 3, "token": "hunter2"}'], '-d {"level": 3, "token": "***'),
+        (["-c", "curl -s --token hunter2 x"], "-c curl -s --token ***"),
+        (["-c", "PASSWORD='hunter2' run"], "-c PASSWORD='***"),
+        (["https://me:hunter2@host/x", "to=http://h/hunter2?a=1"], "https://host/… to=http://h/…"),
+        (["on", "--level=3", "at 10:30", "a=b", "-v", "--"], "on --level=3 at 10:30 a=b -v --"),
+        (["--token=", "--token"], "--token=*** --token"),
+    ],
+)  # fmt: skip
+def test_of_a_commands_words_those_are_hidden_that_follow_a_secrets_name(
+    words: list[str], told: str, tmp_path: Path
+) -> None:
+    assert " ".join(without_secret_words(words)) == told
+    run = json.dumps(["/usr/bin/lamp", *words])
+    reading = read(tmp_path, f"{SOURCES}outputs: {{commands: [{{id: lamp, run: {run}}}]}}\n")
+    (line,) = [line for line in shown(reading, None) if line.startswith("      run: ")]
+    assert line.startswith("      run: [/usr/bin/lamp, ") and "hunter2" not in line
+
+
+def test_long_words_of_a_command_are_shown_in_bounded_time() -> None:
+    begun = time.process_time()
+    for unit in ("a", "a ", "-", "--a ", "a=", "pw", '"a', "http://", " "):
+        list(without_secret_words([unit * (100_000 // len(unit))]))
+    assert time.process_time() - begun < 3
+
+
 class TestSecrets:
     def test_a_secret_is_read_from_a_file_beside_the_configuration(self, tmp_path: Path) -> None:
         secret = tmp_path / "token"
@@ -94,6 +132,44 @@ class TestSecrets:
         said = f"{tmp_path}/listen.yaml:2:7: web.token_file: mode {mode:04o}: others can"
         assert [line for line in warnings if line.startswith(said)] == warnings
         assert bool(warnings) == is_warned
+
+    @pytest.mark.parametrize(
+        ("keys", "named"),
+        [
+            ("web: {token: hunter2hunter2hunter2}", "web.token"),
+            (
+                "outputs: {mqtt: {host: a, username: b, password: hunter22}}",
+                "outputs.mqtt.password",
+            ),
+            (
+                "outputs: {webhooks: [{id: a, url: https://a.de/x, secret: hunter22}]}",
+                "outputs.webhooks[0].url, outputs.webhooks[0].secret",
+            ),
+            ("outputs: {webhooks: [{id: a, url: https://a.de/}]}", None),
+            ("web: {}", None),
+        ],
+    )
+    def test_a_secret_in_a_configuration_that_others_can_read_is_warned_of_once(
+        self, keys: str, named: str | None, tmp_path: Path
+    ) -> None:
+        for mode in (0o644, 0o640, 0o660, 0o600):
+            write_config(tmp_path, f"{SOURCES}{keys}\n").chmod(mode)
+            reading = read_config(tmp_path / "listen.yaml", {})
+            if named is None or mode in (0o640, 0o600):
+                assert reading.warnings == ()
+                continue
+            (warning,) = reading.warnings
+            assert warning.startswith(f"{tmp_path}/listen.yaml:2:")
+            assert f": {named}: mode {mode:04o}: others can read or change it; put" in warning
+            assert "hunter2" not in warning and warning.endswith(", or chmod 600")
+
+    def test_a_camera_is_no_secret_but_its_password_is(self, tmp_path: Path) -> None:
+        urls = ("rtsp://me:hunter2@host/live", "rtsp://host/live", "http://host/x?token=hunter2")
+        sources = ", ".join(f'{{id: s{k}, url: "{url}"}}' for k, url in enumerate(urls))
+        write_config(tmp_path, f"sources: [{sources}]\n").chmod(0o644)
+        (warning,) = read_config(tmp_path / "listen.yaml", {}).warnings
+        assert ": sources[0].url, sources[2].url: mode" in warning and "(url_file)" in warning
+        assert not read(tmp_path, SOURCES, LISTEN_EDGE_WEB__TOKEN="hunter2" * 3).warnings
 
     @pytest.mark.parametrize(
         ("content", "said"),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import platform
 import shutil
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +45,22 @@ def graph(whisper_checkpoint: Path) -> EncoderGraph:
     return _graph(load_whisper_encoder(str(whisper_checkpoint)))
 
 
+@pytest.fixture(scope="module")
+def exported(
+    graph: EncoderGraph, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Path]:
+    """The graph as a preset wants it, from a trace of its own; made once, nobody writes to it."""
+
+    @cache
+    def of(preset: str) -> Path:
+        folder = tmp_path_factory.mktemp(preset)
+        export_encoder(graph.taps, graph.adapter, N_SAMPLES, folder / "e.onnx", preset)
+        assert list(folder.iterdir()) == [folder / "e.onnx"]
+        return folder / "e.onnx"
+
+    return of
+
+
 def _embed(path: Path, samples: np.ndarray) -> np.ndarray:
     session = EncoderSession(path.read_bytes(), len(samples), backend="cpu", n_threads=1)
     return session.embed(samples)
@@ -60,25 +78,24 @@ def _adds_eight_bits_safely() -> bool:
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_preset_answers_as_torch_does(
-    graph: EncoderGraph, tmp_path: Path, preset: str
+    graph: EncoderGraph, exported: Callable[[str], Path], preset: str
 ) -> None:
-    export_encoder(graph.taps, graph.adapter, N_SAMPLES, tmp_path / "e.onnx", preset)
     samples = np.random.default_rng(0).normal(0, 0.1, N_SAMPLES).astype(np.float32)
-    ours, theirs = _embed(tmp_path / "e.onnx", samples), _expected(graph, samples)
+    ours, theirs = _embed(exported(preset), samples), _expected(graph, samples)
     error = np.abs(ours - theirs).max() / np.abs(theirs).max()
     if PRESETS[preset].precision == "int8" and PRESETS[preset].weight_bits == 8:
         assert error < 0.1 or not _adds_eight_bits_safely()  # 0.54 where the sums overflow
     else:
         assert error < {"fp32": 1e-4, "fp16": 0.01, "int8": 0.1}[PRESETS[preset].precision]
-    assert list(tmp_path.iterdir()) == [tmp_path / "e.onnx"]
 
 
-def test_one_trace_serves_every_preset_in_any_order(graph: EncoderGraph, tmp_path: Path) -> None:
+def test_one_trace_serves_every_preset_in_any_order(
+    graph: EncoderGraph, exported: Callable[[str], Path], tmp_path: Path
+) -> None:
     traced = trace_encoder(graph.taps, graph.adapter, N_SAMPLES)
     for preset in ("jetson-fp16", "fp32", "x86-avx2", "fp32", "jetson-fp16"):
         write_encoder(traced, tmp_path / "shared.onnx", preset)
-        export_encoder(graph.taps, graph.adapter, N_SAMPLES, tmp_path / "own.onnx", preset)
-        assert (tmp_path / "shared.onnx").read_bytes() == (tmp_path / "own.onnx").read_bytes()
+        assert (tmp_path / "shared.onnx").read_bytes() == exported(preset).read_bytes()
         model = onnx.load(tmp_path / "shared.onnx")
         onnx.checker.check_model(model)
         domains = {entry.domain: entry.version for entry in model.opset_import}
@@ -89,11 +106,10 @@ def test_one_trace_serves_every_preset_in_any_order(graph: EncoderGraph, tmp_pat
 
 
 def test_half_precision_keeps_the_spectrogram_in_float32(
-    graph: EncoderGraph, tmp_path: Path
+    graph: EncoderGraph, exported: Callable[[str], Path]
 ) -> None:
     """Powers of 1e-10 and of loud clipping have no place in float16."""
-    path = tmp_path / "e.onnx"
-    export_encoder(graph.taps, graph.adapter, N_SAMPLES, path, "jetson-fp16")
+    path = exported("jetson-fp16")
     weights = {tensor.name: tensor for tensor in onnx.load(path).graph.initializer}
     kernels = [t for t in weights.values() if list(t.dims) == [402, 1, 400]]
     assert [t.data_type for t in kernels] == [onnx.TensorProto.FLOAT]
@@ -105,12 +121,11 @@ def test_half_precision_keeps_the_spectrogram_in_float32(
         np.testing.assert_allclose(ours, theirs, atol=0.01 * np.abs(theirs).max())
 
 
-def test_seven_bit_weights_leave_one_bit_unused(graph: EncoderGraph, tmp_path: Path) -> None:
+def test_seven_bit_weights_leave_one_bit_unused(exported: Callable[[str], Path]) -> None:
     for preset, largest in (("x86-avx2", 64), ("x86-avx512-vnni", 127), ("arm64", 127)):
-        export_encoder(graph.taps, graph.adapter, N_SAMPLES, tmp_path / "e.onnx", preset)
         weights = [
             onnx.numpy_helper.to_array(tensor)
-            for tensor in onnx.load(tmp_path / "e.onnx").graph.initializer
+            for tensor in onnx.load(exported(preset)).graph.initializer
             if tensor.data_type == onnx.TensorProto.INT8 and len(tensor.dims) == 2
         ]
         assert max(np.abs(w.astype(int)).max() for w in weights) == largest
@@ -150,10 +165,9 @@ def test_an_unknown_preset(graph: EncoderGraph, tmp_path: Path) -> None:
 
 
 def test_a_graph_whose_weights_are_elsewhere_is_one_clear_error(
-    graph: EncoderGraph, tmp_path: Path
+    exported: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    export_encoder(graph.taps, graph.adapter, N_SAMPLES, tmp_path / "e.onnx")
-    model = onnx.load(tmp_path / "e.onnx")
+    model = onnx.load(exported("fp32"))
     onnx.save_model(model, tmp_path / "f.onnx", save_as_external_data=True, location="f.data")
     with pytest.raises(BundleError, match="onnxruntime cannot load it"):
         EncoderSession((tmp_path / "f.onnx").read_bytes(), N_SAMPLES, backend="cpu", n_threads=1)
@@ -222,10 +236,8 @@ def test_a_gpu_session_that_ends_up_on_the_cpu_is_an_error(
         assert Path(session.providers[0][1]["trt_engine_cache_path"]).is_dir()
 
 
-def test_a_wheel_for_another_gpu_is_one_clear_error(graph: EncoderGraph, tmp_path: Path) -> None:
-    export_encoder(graph.taps, graph.adapter, N_SAMPLES, tmp_path / "e.onnx")
-    session = EncoderSession(
-        (tmp_path / "e.onnx").read_bytes(), N_SAMPLES, backend="cpu", n_threads=1
-    )
+def test_a_wheel_for_another_gpu_is_one_clear_error(exported: Callable[[str], Path]) -> None:
+    encoder = exported("fp32").read_bytes()
+    session = EncoderSession(encoder, N_SAMPLES, backend="cpu", n_threads=1)
     with pytest.raises(BackendError, match=r"cannot compute the encoder there.*--backend cpu"):
         session.embed(np.zeros(N_SAMPLES // 2, np.float32))  # what fails does not matter

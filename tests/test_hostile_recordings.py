@@ -15,6 +15,7 @@ from listen_edge.audio import read_audio, read_channels
 from listen_edge.audio.ffmpeg import Bounds, FfmpegRecording
 from listen_edge.audio.mp3 import find_frames
 from listen_edge.errors import AudioError
+from listen_edge.runtime.sources.ffmpeg import FfmpegSource
 
 RATE = 16_000
 
@@ -131,6 +132,15 @@ def test_a_header_cannot_make_ffmpeg_take_all_memory(tmp_path: Path) -> None:
     (tmp_path / "a.mov").write_bytes(_mov(60_000_000))
     with pytest.raises(AudioError, match=r"a\.mov: truncated: holds 0\.0 of 1\.0 s"):
         read_audio(tmp_path / "a.mov")
+
+
+def test_a_stream_cannot_make_ffmpeg_take_all_memory_either(tmp_path: Path) -> None:
+    (tmp_path / "a.mov").write_bytes(_mov(60_000_000))
+    source = FfmpegSource(str(tmp_path / "a.mov"))
+    source.open()
+    with pytest.raises(AudioError, match=r"a\.mov: the stream ended; ffmpeg ended with"):
+        source.read(20)  # not one block of what would be heard
+    source.close()
 
 
 def test_a_decoder_that_never_answers_is_ended(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from listen_edge.prompt import DEFAULT_PROMPT, Prompt
 from listen_edge.runtime.llama.gguf_file import TokenEmbeddings, Vocabulary, cut_vocabulary
 from listen_edge.runtime.llama.requantize import quantize_gguf
 from listen_edge.runtime.llama.session import LlamaSession
+from listen_edge.train import backbones
 from listen_edge.train.backbones import load_llama
 from listen_edge.train.packing import AudioLlama
 
@@ -221,7 +223,16 @@ def test_a_gguf_goes_to_transformers_and_back(
     np.testing.assert_allclose(found, expected, atol=0.05)
 
 
-def test_the_embedded_llm_goes_to_transformers_and_back(tmp_path: Path) -> None:
+@pytest.fixture()
+def gguf_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read a GGUF once, as transformers does it thrice, with 398 equal tables of names."""
+    monkeypatch.setattr(gguf, "get_tensor_name_map", cache(gguf.get_tensor_name_map))
+    reader = cache(gguf.GGUFReader)
+    monkeypatch.setattr(gguf, "GGUFReader", lambda path, *_: reader(str(path)))
+    monkeypatch.setattr(backbones, "GGUFReader", gguf.GGUFReader)
+
+
+def test_the_embedded_llm_goes_to_transformers_and_back(tmp_path: Path, gguf_once: None) -> None:
     """Real weights and the real vocabulary: GGUF -> transformers -> GGUF, both in float16."""
     source = open_bundle("tiny").gguf_path
     loaded = load_llama(str(source))

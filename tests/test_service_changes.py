@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -94,8 +95,8 @@ def test_fifty_reloads_and_mutes_leave_threads_and_handles_as_they_were(built: A
         def count() -> tuple[list[str], int]:
             return service_threads(), len(list(Path("/proc/self/fd").iterdir()))
 
+        gc.collect()  # what other tests have left, such as paho's sockets
         before = count()
-        gc.collect()
         n_objects = len(gc.get_objects())
         for k in range(50):
             at.service.reload(at.config if k % 2 else other)
@@ -132,6 +133,34 @@ CHANGES = Changes(
     (Moved("dog", 0.9, 0.5, 0.8, 0.4),),
     (Muted("a", None), Muted("b", "2026-01-01T00:00:00+00:00")),
 )
+
+
+def test_an_added_question_that_cannot_be_asked_any_more_stops_no_start(
+    built: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Another version's grammar may refuse what this one took."""
+    with built(sources=TWO) as at:
+        at.service.add_question("dog?")
+        at.service.stop()
+        kept = Kept.read(at.folder / "events.db.changes.json")
+        (dog,) = kept.changes.added
+        others = (
+            replace(dog, id="gong", ask="no gong and no bell?"),
+            replace(dog, id="cat", ask="cat?", on=0.2, off=0.9),
+        )
+        kept.write(replace(kept.changes, added=(others[0], dog, others[1])))
+        with at.open():
+            assert [q.id for q in at.service.questions()] == ["siren", "dog"]
+            told = [line for line in caplog.messages if "left out" in line]
+            assert [line.split()[1] for line in told] == ["gong,", "cat,"]
+            at.service.reload(at.config)
+            at.service.add_question("cow?")
+            left = Kept.read(kept.path).changes.added  # for a version that takes them again
+            assert [one.id for one in left] == ["gong", "dog", "cat", "cow"]
+            at.service.remove_question("gong")
+            with pytest.raises(UnknownIdError):
+                at.service.set_thresholds("cat", 0.9, 0.2)
+            assert [q.id for q in at.service.questions()] == ["siren", "dog", "cow"]
 
 
 def test_changes_are_read_as_they_were_written_by_their_owner_alone(tmp_path: Path) -> None:

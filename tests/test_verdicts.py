@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -164,6 +165,29 @@ def test_judged_events_become_a_data_set_that_training_reads(store: Store, tmp_p
         assert next(csv.DictReader(file))["note"] == "a note, with a comma"
     with pytest.raises(ListenEdgeError, match="holds a data set already; give an empty folder"):
         export_labelled(store, out)
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077], ids=oct)
+def test_what_is_exported_is_its_owners_alone(store: Store, tmp_path: Path, umask: int) -> None:
+    _with_clip(store, "right", "a.flac", 6)
+    out, before = tmp_path / "out", os.umask(umask)
+    try:
+        export_labelled(store, out)
+    finally:
+        os.umask(before)
+    modes = {str(p.relative_to(tmp_path)): p.stat().st_mode & 0o777 for p in out.rglob("*")}
+    assert modes.pop("out/audio") == out.stat().st_mode & 0o777 == 0o700
+    assert sorted(modes.values()) == [0o600, 0o600], modes
+
+
+@pytest.mark.parametrize("note", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "a=1", "'=1", ""])
+def test_no_note_is_a_formula(store: Store, tmp_path: Path, note: str) -> None:
+    _with_clip(store, "false_alarm", "a.flac", 6)
+    store.judge(1, "false_alarm", note)
+    export_labelled(store, tmp_path / "out")
+    with (tmp_path / "out/meta.csv").open(newline="") as file:
+        written = next(csv.DictReader(file))["note"]
+    assert written == (note if note[:1] in ("a", "'", "") else f"'{note}")
 
 
 def test_no_event_of_a_foreign_database_is_written_outside_the_folder(

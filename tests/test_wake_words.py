@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import socket
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +21,13 @@ from wyoming.info import Describe, Info
 from wyoming.wake import Detect
 
 import listen_edge
-from listen_edge.errors import ListenEdgeError
+from listen_edge.errors import AudioError, ListenEdgeError
 from listen_edge.lines.answer import Answer
 from listen_edge.runtime.engine import Engine
-from listen_edge.runtime.service.peer import MAX_NAMES, wanted_names
+from listen_edge.runtime.service import wake_words
+from listen_edge.runtime.service.peer import MAX_NAMES, Peer, wanted_names
 from listen_edge.runtime.service.records.types import QuestionStatus
-from listen_edge.runtime.service.wake_words import MAX_CONNECTIONS, WakeServer
+from listen_edge.runtime.service.wake_words import IDLE_S, MAX_CONNECTIONS, WakeServer
 
 WAIT_S = 30.0
 
@@ -134,6 +137,79 @@ def test_connections_are_few_and_end_with_the_server(engine: Engine) -> None:
     assert time.monotonic() - begin_s < 2.0
     for client in clients:
         client.close()
+
+
+@contextmanager
+def _client(server: WakeServer) -> Iterator[Peer]:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=WAIT_S) as connection:
+        peer = Peer(connection, "the server")
+        yield peer
+        peer.close()
+
+
+def _is_answered(client: Peer) -> bool:
+    """Return whether a client is told what there is to ask for; else it is hung up on."""
+    client.send(Describe())
+    try:
+        return Info.is_type(client.read().type)
+    except AudioError:
+        return False
+
+
+def test_whoever_sent_no_sound_for_long_gives_its_place_to_another(engine: Engine) -> None:
+    now = [1000.0]
+    server = WakeServer(Ears(engine), "127.0.0.1", 0, clock=lambda: now[0])
+    with ExitStack() as opened:
+        clients = [opened.enter_context(_client(server)) for _ in range(MAX_CONNECTIONS)]
+        assert all(map(_is_answered, clients))  # as one that answers pings, and no more
+        now[0] += IDLE_S - 1
+        assert not _is_answered(opened.enter_context(_client(server)))
+        clients[0].send(AudioChunk(16_000, 2, 1, bytes(320)))
+        assert _is_answered(clients[0])  # it has been heard
+        now[0] += 1
+        others = [opened.enter_context(_client(server)) for _ in range(MAX_CONNECTIONS)]
+        assert [_is_answered(other) for other in others] == [True, True, True, False]
+        assert [_is_answered(client) for client in clients] == [True, False, False, False]
+        server.stop()
+
+
+def test_clients_are_served_again_when_there_are_handles_again(
+    server: WakeServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(wake_words, "PAUSE_S", 0.01)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with socket.socket() as first, socket.socket() as second:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))  # those that are open stay
+        try:
+            for client in (first, second):  # accept waits with a handle for the first already
+                client.settimeout(WAIT_S)
+                client.connect(("127.0.0.1", server.port))
+            until_s = time.monotonic() + WAIT_S
+            while len(caplog.records) < 3 and time.monotonic() < until_s:
+                time.sleep(0.01)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        assert "a client is kept waiting ([Errno 24] Too many open files)" in caplog.text
+        peer = Peer(second, "the server")
+        assert _is_answered(peer)
+        peer.close()
+
+
+@pytest.mark.parametrize(("part", "error"), [("Peer", OSError), ("_Conversation", RuntimeError)])
+def test_a_client_that_cannot_be_served_takes_no_place(
+    server: WakeServer, monkeypatch: pytest.MonkeyPatch, part: str, error: type[Exception]
+) -> None:
+    def fail(*_: Any) -> None:
+        raise error("no more of these")
+
+    monkeypatch.setattr(wake_words, "PAUSE_S", 0.01)
+    with monkeypatch.context() as failing:
+        failing.setattr(wake_words, part, fail)
+        for _ in range(MAX_CONNECTIONS + 1):
+            with _client(server) as client:
+                assert not _is_answered(client)
+    with _client(server) as client:
+        assert _is_answered(client)
 
 
 def test_a_port_that_is_taken_is_an_error(server: WakeServer, engine: Engine) -> None:

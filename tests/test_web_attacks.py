@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from pathlib import Path
 
 import httpx
 import numpy as np
@@ -15,7 +19,7 @@ import pytest
 import soundfile
 
 from listen_edge.runtime.service.web.bounds import Limits
-from tests.web_client import Served, serving
+from tests.web_client import Served, ask, recording, serving
 
 JSON = {"Content-Type": "application/json"}
 N_CONNECTIONS = 128
@@ -107,6 +111,83 @@ def test_more_channels_than_an_engine_takes_are_not_decoded(served: Served) -> N
     )
     assert response.status_code == 422
     assert response.json()["error"]["message"] == "upload: has 65 channels, expected at most 64"
+
+
+FOREIGN = b"\0\0\0\x18ftypM4A " + bytes(2000)  # what libsndfile leaves to ffmpeg
+
+
+@pytest.fixture()
+def slow_ffmpeg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of one that writes into `log` when it begins and ends, at a line from `go`."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    os.mkfifo(folder / "go")
+    program = folder / "ffmpeg"
+    program.write_text(
+        f"#!/bin/sh\ncd {folder}; echo begun >>log; read -r line <go; echo ended >>log\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    return folder
+
+
+def test_one_ffmpeg_decodes_at_a_time(tmp_path: Path, slow_ffmpeg: Path) -> None:
+    """Eight might take 1 GB together; what libsndfile decodes does not wait for them."""
+    log = slow_ffmpeg / "log"
+    with serving(tmp_path, Limits(n_uploads=4)) as served, ThreadPoolExecutor() as clients:
+        asked = [clients.submit(ask, served, FOREIGN, "siren?") for _ in range(3)]
+        for n_before in range(3):
+            _until(lambda: log.exists() and len(_lines(log)) == 2 * n_before + 1)  # noqa: B023
+            assert ask(served, recording(), "siren?").status_code == 200
+            assert len(_lines(log)) == 2 * n_before + 1
+            (slow_ffmpeg / "go").write_text("\n")
+        assert [one.result().status_code for one in asked] == [422] * 3  # it gave no sound
+    assert _lines(log) == ["begun", "ended"] * 3
+
+
+def test_whoever_waits_long_for_ffmpeg_is_told_to_come_again(
+    tmp_path: Path, slow_ffmpeg: Path
+) -> None:
+    with serving(tmp_path, Limits(decode_s=0.2)) as served, ThreadPoolExecutor() as clients:
+        first = clients.submit(ask, served, FOREIGN, "siren?")
+        _until((slow_ffmpeg / "log").exists)
+        refused = ask(served, FOREIGN, "siren?")
+        assert refused.status_code == 429 and int(refused.headers["retry-after"]) > 0
+        assert "take long to decode came before" in refused.json()["error"]["message"]
+        (slow_ffmpeg / "go").write_text("\n")
+        assert first.result().status_code == 422
+
+
+def test_one_trial_of_the_outputs_goes_on_at_a_time(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Forty that wait for a peer that stalls would hold every thread that answers."""
+    begun, go_on, fire = threading.Event(), threading.Event(), served.service.test_fire
+
+    def stall(output: str | None, question: str, source: str) -> list[tuple[str, str | None]]:
+        begun.set()
+        assert go_on.wait(10)
+        return fire(output, question, source)
+
+    def fired(name: str) -> httpx.Response:
+        return served.client.post(f"v1/outputs/{name}/test", json={})
+
+    monkeypatch.setattr(served.service, "test_fire", stall)
+    with ThreadPoolExecutor() as clients:
+        first = clients.submit(fired, "all")
+        assert begun.wait(10)
+        for name in ["all"] * 50 + ["lines"]:
+            assert (refused := fired(name)).status_code == 429
+        assert int(refused.headers["retry-after"]) > 0
+        assert served.client.get("v1/sources").status_code == 200
+        go_on.set()
+        assert first.result().status_code == 200
+    assert fired("nobody").status_code == 404  # an error gives the place back, too
+    assert fired("lines").status_code == 200
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text().splitlines()
 
 
 def _until(is_so: Callable[[], bool]) -> None:

@@ -20,7 +20,7 @@ import soundfile
 
 from listen_edge.runtime.service.sharing import BusyError
 from listen_edge.runtime.service.web.bounds import Limits
-from tests.web_client import Served, serving
+from tests.web_client import Served, ask, recording, serving
 
 LIMITS = Limits(upload_bytes=2_000_000, audio_s=20.0, n_uploads=2)
 
@@ -37,21 +37,6 @@ def client(served: Served) -> Iterator[openai.OpenAI]:
         yield openai.OpenAI(
             base_url=f"{served.url}v1", api_key="none", max_retries=0, http_client=http
         )
-
-
-def recording(seconds: float = 1.0, rate: int = 16_000, **options: Any) -> bytes:
-    """Return a tone as a file, WAV if nothing else is said."""
-    tone = 0.2 * np.sin(2 * np.pi * 500 * np.arange(round(seconds * rate)) / rate)
-    file = io.BytesIO()
-    soundfile.write(file, tone, rate, **{"format": "WAV", **options})
-    return file.getvalue()
-
-
-def ask(served: Served, body: bytes, *questions: str) -> httpx.Response:
-    headers = {"Content-Type": "application/octet-stream"}
-    return served.client.post(
-        "v1/ask", params={"question": questions}, content=body, headers=headers
-    )
 
 
 def spoken(sound: bytes, words: str | None = "siren?", form: str = "wav") -> list[Any]:

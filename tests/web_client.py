@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
+import soundfile
 
 from listen_edge.runtime.service.config.models import WebConfig
 from listen_edge.runtime.service.web.bounds import Limits
@@ -39,3 +42,18 @@ def serving(folder: Path, limits: Limits | None = None, **settings: Any) -> Iter
         yield Served(service, server, client)
     server.stop()
     service.stop()
+
+
+def recording(seconds: float = 1.0, rate: int = 16_000, **options: Any) -> bytes:
+    """Return a tone as a file, WAV if nothing else is said."""
+    tone = 0.2 * np.sin(2 * np.pi * 500 * np.arange(round(seconds * rate)) / rate)
+    file = io.BytesIO()
+    soundfile.write(file, tone, rate, **{"format": "WAV", **options})
+    return file.getvalue()
+
+
+def ask(served: Served, body: bytes, *questions: str) -> httpx.Response:
+    headers = {"Content-Type": "application/octet-stream"}
+    return served.client.post(
+        "v1/ask", params={"question": questions}, content=body, headers=headers
+    )

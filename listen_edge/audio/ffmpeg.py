@@ -13,14 +13,15 @@ import shutil
 import struct
 import subprocess
 import threading
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from dataclasses import dataclass
 from typing import IO, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from listen_edge.environment import own_environment
 from listen_edge.errors import AudioError
 from listen_edge.printable import printable
 from listen_edge.urls import without_secrets_of
@@ -45,6 +46,10 @@ _SPEECH_CODECS = (
     *("gsm", "gsm_ms", "amrnb", "amr_nb", "amrwb", "amr_wb", "speex", "g723_1", "g729"),
     *("ilbc", "evrc", "qcelp", "sipr", "truespeech", "dss_sp", "codec2", "libcodec2"),
 )
+_VARIABLES = (  # that it finds its libraries, words, certificates and proxy by
+    *("PATH", "LD_LIBRARY_PATH", "HOME", "TMPDIR", "LANG", "SSL_CERT_FILE", "SSL_CERT_DIR"),
+    *("http_proxy", "https_proxy", "no_proxy"),
+)
 _IS_ESTIMATED = "Estimating duration from bitrate"
 _MISSING_S, _MISSING_SHARE = 0.5, 0.02  # of the stated duration that containers round away
 _MAX_WORDS = 160  # characters of ffmpeg's message
@@ -67,10 +72,12 @@ class Bounds:
     Attributes:
         n_bytes: of memory; the index of a day of AAC takes 100 MB.
         cpu_s: of compute time; None: any.
+        turn: waited for before it starts, and held until it has ended.
     """
 
     n_bytes: int = 512 << 20
     cpu_s: int | None = None
+    turn: Callable[[], AbstractContextManager[object]] = nullcontext
 
     def hold(self, process: int) -> None:
         """Bind a process from now on; where the system cannot, it is not bound."""
@@ -98,17 +105,17 @@ class FfmpegRecording:
         self, file: BinaryIO, program: str = "ffmpeg", *, bounds: Bounds | None = None
     ) -> None:
         require_ffmpeg(program)
-        with _DescriptorPath(file) as name:
+        bounds = bounds or Bounds()
+        with _DescriptorPath(file) as name, ExitStack() as running:
+            running.enter_context(bounds.turn())
             limits = ["-protocol_whitelist", "file", "-format_whitelist", _FORMATS]
-            limits += ["-filter_threads", "1", "-threads", "1"]  # their stacks count as memory
-            self._decoder = Ffmpeg(
-                [*limits, "-i", name], program, tracks="0:a", bounds=bounds or Bounds()
-            )
+            self._decoder = Ffmpeg([*limits, "-i", name], program, tracks="0:a", bounds=bounds)
+            running.callback(self._decoder.close)
             try:
                 self.rate, self.n_channels = self._decoder.read_header()
             except AudioError as err:
-                self._decoder.close()
                 raise AudioError(f"cannot be decoded: {err}") from err
+            self._running = running.pop_all()
         self.is_speech_codec = self._decoder.is_speech_codec()
         self._n_read = 0
 
@@ -127,7 +134,7 @@ class FfmpegRecording:
         raise NotImplementedError("what a pipe brings is not sought in")
 
     def close(self) -> None:
-        self._decoder.close()
+        self._running.close()
 
 
 class _DescriptorPath:
@@ -150,7 +157,7 @@ class Ffmpeg:
         source: the options before and with `-i`.
         program: the ffmpeg to run.
         tracks: ffmpeg's `-map`: the first one, or all, of which there may be but one.
-        bounds: of its process; None: none.
+        bounds: of its process.
     """
 
     def __init__(
@@ -159,9 +166,10 @@ class Ffmpeg:
         program: str = "ffmpeg",
         *,
         tracks: str = "0:a:0",
-        bounds: Bounds | None = None,
+        bounds: Bounds,
     ) -> None:
         command = [program, "-nostdin", "-hide_banner", "-nostats", "-loglevel", "level+info"]
+        command += ["-filter_threads", "1", "-threads", "1"]  # their stacks count as memory
         command += [*source, "-map", tracks, "-c:a", "pcm_f32be", "-f", "au", "-"]
         self._process = subprocess.Popen(
             command,
@@ -169,10 +177,10 @@ class Ffmpeg:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             bufsize=0,  # frames are handed on as they come
+            env=own_environment(*_VARIABLES),
             start_new_session=True,  # Ctrl-C is for the listener, which ends this one
         )
-        if bounds is not None:
-            bounds.hold(self._process.pid)
+        bounds.hold(self._process.pid)
         assert self._process.stdout is not None and self._process.stderr is not None
         self._words = _Words(self._process.stderr, hidden=source[-1])
         self._n_channels = 1

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from listen_edge.cli.options import PATH
+from listen_edge.environment import environment_of_others
 from listen_edge.errors import ListenEdgeError, require
 from listen_edge.printable import escaped, printable
 
@@ -129,7 +130,14 @@ def status(is_user: bool | None) -> None:
         _tell("running", "unknown: systemd does not run this machine")
         return
     words = ["systemctl", *(["--user"] if is_user else []), "show", NAME, f"--property={_SHOWN}"]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=10, errors="replace")
+    done = subprocess.run(
+        words,
+        capture_output=True,
+        text=True,
+        timeout=10,
+        errors="replace",
+        env=environment_of_others(),
+    )
     if done.returncode:
         raise ListenEdgeError(f"systemctl: {escaped(' '.join(done.stderr.split()))}")
     for line in done.stdout.splitlines():

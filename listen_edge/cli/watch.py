@@ -17,13 +17,11 @@ from typing import TYPE_CHECKING
 import click
 
 from listen_edge.cli.options import PATH
+from listen_edge.cli.servers import Servers
 from listen_edge.errors import ListenEdgeError
 
 if TYPE_CHECKING:
-    from listen_edge.runtime.service.config.models import WakeConfig, WatchConfig, WebConfig
     from listen_edge.runtime.service.service import Service
-    from listen_edge.runtime.service.wake_words import WakeServer
-    from listen_edge.runtime.service.web.serve import WebServer
 
 logger = logging.getLogger("listen_edge.runtime.service.watch")
 
@@ -99,7 +97,7 @@ class _Watch:
         from listen_edge.runtime.service.watchdog import Watchdog
 
         self._service, self._path, self._signals = service, path, signals
-        self._servers = _Servers(service)
+        self._servers = Servers(service)
         self._watchdog = Watchdog()
         self._told: dict[str, str] = {}  # state of each source
 
@@ -108,7 +106,7 @@ class _Watch:
         self._signals.catch_ends()
         try:
             self._service.start()
-            self._servers.follow(self._service.config)
+            self._servers.start(self._service.config)
             logger.info("listening to %s", ", ".join(one.id for one in self._service.sources()))
             self._watchdog.ready(self._status())
             every_s = min(_TICK_S, self._watchdog.interval_s or _TICK_S)
@@ -117,6 +115,7 @@ class _Watch:
                 if self._signals.wants_reload:
                     self._signals.wants_reload = False
                     self._reload()
+                self._servers.tend()
                 self._tell_changes()
                 self._feed_watchdog()
         finally:
@@ -171,57 +170,3 @@ class _Watch:
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(self._signals.exit_code or 0)
-
-
-class _Servers:
-    """Where others connect: the web interface, and the questions as wake words."""
-
-    def __init__(self, service: Service) -> None:
-        self._service = service
-        self._web: tuple[WebConfig, WebServer] | None = None
-        self._wake: tuple[WakeConfig, WakeServer] | None = None
-
-    def follow(self, config: WatchConfig) -> None:
-        """Serve what a configuration asks for; what did not change goes on.
-
-        Raises:
-            ListenEdgeError: an address that cannot be listened at; the next call tries it again.
-        """
-        if config.web != (self._web and self._web[0]):
-            self._stop_web()
-            if config.web is not None:
-                self._web = config.web, self._started_web(config.web)
-        if config.wake != (self._wake and self._wake[0]):
-            self._stop_wake()
-            if config.wake is not None:
-                self._wake = config.wake, self._started_wake(config.wake)
-
-    def stop(self) -> None:
-        """End every connection, within 5 s."""
-        self._stop_wake()
-        self._stop_web()
-
-    def _started_web(self, settings: WebConfig) -> WebServer:
-        from listen_edge.runtime.service.web.serve import WebServer
-
-        web = WebServer(self._service, settings)
-        web.start()
-        logger.info("page and API at %s", web.url)
-        return web
-
-    def _started_wake(self, settings: WakeConfig) -> WakeServer:
-        from listen_edge.runtime.service.wake_words import WakeServer
-
-        wake = WakeServer(self._service, settings.host, settings.port)
-        logger.info("wake words at %s port %d", settings.host, wake.port)
-        return wake
-
-    def _stop_web(self) -> None:
-        if self._web is not None:
-            self._web[1].stop()
-            self._web = None
-
-    def _stop_wake(self) -> None:
-        if self._wake is not None:
-            self._wake[1].stop()
-            self._wake = None

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from listen_edge.bundle.opening import bundle_folder, open_bundle
+from listen_edge.environment import environment_of_others
 from listen_edge.runtime.engine import Engine
 
 QUESTION_COUNTS = (1, 8, 31)
@@ -115,7 +116,9 @@ def _run(bundle: str, arguments: list[str]) -> tuple[float, float]:
 
 def _timed(command: list[str]) -> tuple[float, str]:
     started = time.perf_counter()
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=True, env=environment_of_others()
+    )
     return time.perf_counter() - started, done.stderr
 
 

@@ -6,6 +6,7 @@ Where the configuration asks about the same sound as an added question, the conf
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -21,6 +22,8 @@ from listen_edge.runtime.service.config.schedule import is_quiet, zone_of
 from listen_edge.runtime.service.kept import Added, Moved
 from listen_edge.runtime.service.records.types import Priority, QuestionStatus
 from listen_edge.runtime.thresholds import Thresholds, chosen_thresholds
+
+logger = logging.getLogger(__name__)
 
 MAX_ADDED = 64
 
@@ -56,7 +59,8 @@ class Questions:
     Args:
         config: see config/models.py.
         manifest: of the bundle: its settings of events, what its calibration covers.
-        added, moved: since the first start.
+        added, moved: since the first start. An added one that cannot be asked any more, since
+            another version reads questions otherwise, is left out and told in the log.
 
     Raises:
         ListenEdgeError: settings that cannot go together.
@@ -75,6 +79,7 @@ class Questions:
             source.id: trigger_of(config, source, manifest.events) for source in config.sources
         }
         self.added, self.moved = list(added), {one.question: one for one in moved}
+        self._unaskable = frozenset(one.id for one in added if not _can_be_asked(one))
         self._resolve()
 
     def at(self, source: str, now: datetime) -> list[AskedHere]:
@@ -115,9 +120,8 @@ class Questions:
         priority: Priority,
     ) -> str:
         """Ask one more, and return its id; arguments and errors as for Service.add_question."""
-        concept, there = parse_concept(ask), [source.id for source in self._config.sources]
+        concept, there = _check(ask, on, off), [source.id for source in self._config.sources]
         wanted = None if sources is None else tuple(known("source", s, there) for s in sources)
-        chosen_thresholds(on, off, Thresholds())  # refuses what cannot be
         for asked in self._asked:
             if concept in asked.concepts and asked.source in (there if wanted is None else wanted):
                 raise QuestionError(
@@ -151,6 +155,7 @@ class Questions:
                 f"question {question}: stands in the configuration; remove it there, and reload"
             )
         self.added = [one for one in self.added if one.id != question]
+        self._unaskable -= {question}
         self.moved.pop(question, None)
         self._resolve()
 
@@ -180,6 +185,8 @@ class Questions:
 
     def _added_at(self, added: Added) -> list[Asked]:
         """Return an added question at its sources, but where its sound is asked about already."""
+        if added.id in self._unaskable:
+            return []
         concept = parse_concept(added.ask)
         return [
             Asked(
@@ -231,3 +238,23 @@ class Questions:
             calibrated=self._manifest.calibration.covers(first.concept),
             from_config=first in self._asked[: self._n_configured],
         )
+
+
+def _check(ask: str, on: float | None, off: float | None) -> str:
+    """Return the concept of a question to be added; ListenEdgeError: it cannot be asked so."""
+    concept = parse_concept(ask)
+    chosen_thresholds(on, off, Thresholds())
+    return concept
+
+
+def _can_be_asked(added: Added) -> bool:
+    try:
+        _check(added.ask, added.on, added.off)
+    except ListenEdgeError as err:
+        logger.warning(
+            "question %s, which was added, is left out: %s; remove it, and add it in other words",
+            added.id,
+            err,
+        )
+        return False
+    return True

@@ -11,8 +11,10 @@ from __future__ import annotations
 import logging
 import socket
 import threading
-from collections.abc import Sequence
-from typing import Protocol
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +35,8 @@ from listen_edge.runtime.thresholds import Thresholds
 logger = logging.getLogger(__name__)
 
 MAX_CONNECTIONS = 4
+IDLE_S = 120.0  # without a sound: Home Assistant streams all the time
+PAUSE_S = 1.0  # before the next try where no handle is left
 _WINDOW_S, _HOP_S = 5.0, 1.0
 _CONFIRM = (2, 3)  # a wake word that is told after seconds is of no use
 _MAX_CHUNKS = 1_000  # of a hop
@@ -58,18 +62,23 @@ class Ears(Protocol):
 class WakeServer:
     """Serves at most MAX_CONNECTIONS, each on a thread of its own, from its making until stop.
 
+    One more takes the place of the client that has sent no sound for longest, if for IDLE_S.
+
     Args:
         ears: answers, behind the sources' windows.
         host, port: to listen at; port 0 is any that is free, see `port`.
+        clock: monotonic seconds.
 
     Raises:
         ListenEdgeError: the address cannot be listened at.
     """
 
-    def __init__(self, ears: Ears, host: str, port: int) -> None:
-        self._ears = ears
-        self._peers: dict[Peer, threading.Thread] = {}
-        self._lock = threading.Lock()
+    def __init__(
+        self, ears: Ears, host: str, port: int, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._ears, self._clock = ears, clock
+        self._talking: dict[_Conversation, threading.Thread] = {}
+        self._lock, self._is_over = threading.Lock(), threading.Event()
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
             self._socket = socket.create_server((host, port), family=family)
@@ -84,63 +93,94 @@ class WakeServer:
 
     def stop(self) -> None:
         """End every connection, within a second."""
+        self._is_over.set()
         self._socket.shutdown(socket.SHUT_RDWR)
         self._thread.join(1.0)
         self._socket.close()
         with self._lock:
-            served = dict(self._peers)
-        for peer in served:
-            peer.hang_up()
-        for thread in served.values():
+            talking = dict(self._talking)
+        for conversation in talking:
+            conversation.peer.hang_up()
+        for thread in talking.values():
             thread.join(1.0 / MAX_CONNECTIONS)
 
     def _accept(self) -> None:
         while True:
             try:
-                connection, address = self._socket.accept()
-            except OSError:  # stopped
-                return
+                self._welcome(*self._socket.accept())
+            except (OSError, RuntimeError) as err:  # no handle or thread is left, or stopped
+                if self._is_over.wait(PAUSE_S):
+                    return
+                logger.warning("wake words: a client is kept waiting (%s)", one_line(err))
+
+    def _welcome(self, connection: socket.socket, address: Any) -> None:
+        """Talk to a client on a thread of its own, or hang up where there is no place for it."""
+        with ExitStack() as undo:
+            undo.callback(connection.close)
             peer = Peer(connection, f"wake word client {address[0]}")
+            undo.callback(peer.close)
+            conversation = _Conversation(peer, self._ears, self._clock)
+            if not self._has_place():
+                return
             thread = threading.Thread(
-                target=self._serve, args=(peer,), name="wake word", daemon=True
+                target=self._talk, args=(conversation,), name="wake word", daemon=True
             )
             with self._lock:
-                is_full = len(self._peers) >= MAX_CONNECTIONS
-                if not is_full:
-                    self._peers[peer] = thread
-            if is_full:
-                peer.close()
-            else:
-                thread.start()
+                self._talking[conversation] = thread
+            undo.callback(self._forget, conversation)
+            thread.start()
+            undo.pop_all()
 
-    def _serve(self, peer: Peer) -> None:
+    def _has_place(self) -> bool:
+        """Return whether there is a place for one more; one that is idle leaves it."""
+        with self._lock:
+            if len(self._talking) < MAX_CONNECTIONS:
+                return True
+            idlest = min(self._talking, key=lambda one: one.heard_at_s)
+            if self._clock() - idlest.heard_at_s < IDLE_S:
+                return False
+            del self._talking[idlest]
+        idlest.peer.hang_up()  # its thread ends, and closes it
+        return True
+
+    def _talk(self, conversation: _Conversation) -> None:
         try:
-            _Conversation(peer, self._ears).run()
+            conversation.run()
         except AudioError as err:
             logger.info("%s", err)
         finally:
-            peer.close()
-            with self._lock:
-                del self._peers[peer]
+            conversation.peer.close()
+            self._forget(conversation)
+
+    def _forget(self, conversation: _Conversation) -> None:
+        with self._lock:
+            self._talking.pop(conversation, None)
 
 
 class _Conversation:
-    """What one client wants, and the last seconds of its sound."""
+    """What one client wants, and the last seconds of its sound.
 
-    def __init__(self, peer: Peer, ears: Ears) -> None:
-        self._peer, self._ears = peer, ears
+    Attributes:
+        peer: the client.
+        heard_at_s: when it last sent sound, or else came, by the clock.
+    """
+
+    def __init__(self, peer: Peer, ears: Ears, clock: Callable[[], float]) -> None:
+        self.peer, self._ears, self._clock = peer, ears, clock
+        self.heard_at_s = clock()
         self._names: frozenset[str] | None = None
         self._begin()
 
     def run(self) -> None:
         while True:
-            event = self._peer.read()
+            event = self.peer.read()
             if AudioChunk.is_type(event.type):
                 block = chunk_block(event, "wake word client")
                 if len(block.samples):
+                    self.heard_at_s = self._clock()
                     self._hear(block, event.data.get("timestamp"))
             elif Describe.is_type(event.type):
-                self._peer.send(_info(self._ears.questions()))
+                self.peer.send(_info(self._ears.questions()))
             elif Detect.is_type(event.type):
                 names = event.data.get("names")
                 self._names = wanted_names(names)
@@ -153,7 +193,7 @@ class _Conversation:
         if self._blocks:
             self._answer(None)
         if not self._has_detected:
-            self._peer.send(NotDetected())
+            self.peer.send(NotDetected())
         self._begin()
 
     def _begin(self) -> None:
@@ -202,7 +242,7 @@ class _Conversation:
             if change is not None and change.phase == "start":
                 at = timestamp if isinstance(timestamp, int) else None
                 self._has_detected = True
-                self._peer.send(Detection(name=question.id, timestamp=at))
+                self.peer.send(Detection(name=question.id, timestamp=at))
 
     def _trigger(self, question: QuestionStatus) -> Trigger:
         if question.id not in self._triggers:

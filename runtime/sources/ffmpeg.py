@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from listen_edge.audio.ffmpeg import Ffmpeg, require_ffmpeg
+from listen_edge.audio.ffmpeg import Bounds, Ffmpeg, require_ffmpeg
 from listen_edge.errors import AudioError
 from listen_edge.printable import printable
 from listen_edge.runtime.sources import Block
@@ -36,7 +36,9 @@ class FfmpegSource:
         except AudioError as err:
             raise AudioError(f"{self.name}: {err}") from err
         transport = ["-rtsp_transport", "tcp"] if self._url.startswith("rtsp") else []
-        decoder = self._decoder = Ffmpeg([*transport, "-i", self._url], self._program)
+        decoder = self._decoder = Ffmpeg(
+            [*transport, "-i", self._url], self._program, bounds=Bounds()
+        )
         rate: int | None = None
 
         def read_block() -> Block:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from listen_edge.environment import environment_of_others
 from listen_edge.errors import AudioError, BackendError
 from listen_edge.runtime.sources import Block
 from listen_edge.runtime.sources.capture import DEFAULT, HEADER
@@ -127,7 +127,10 @@ def _capture(*arguments: str) -> subprocess.Popen[bytes]:
         stdout=subprocess.PIPE,
         stderr=noise,  # ALSA's and PortAudio's own chatter
         start_new_session=True,  # Ctrl-C is for the listener, which ends this one
-        env={**os.environ, "PYTHONSAFEPATH": "1"},  # modules come from the installation alone
+        env={
+            **environment_of_others(),
+            "PYTHONSAFEPATH": "1",
+        },  # modules come from the installation alone
     )
 
 

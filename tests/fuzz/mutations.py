@@ -174,7 +174,7 @@ def edited(document: Any, drawn: list[Edit]) -> str:
     """Return a document's JSON text after all edits."""
     root = [copy.deepcopy(document)]
     for edit in drawn:
-        places, value = list(_places_in(root)), copy.deepcopy(edit.value)
+        places, value = _places_in(root), copy.deepcopy(edit.value)
         holder, key = places[edit.at % len(places)]
         if edit.action == "set" or holder is root:
             holder[key] = value
@@ -190,10 +190,15 @@ def edited(document: Any, drawn: list[Edit]) -> str:
     return text
 
 
-def _places_in(holder: Any) -> Any:
-    """Yield (holder, key) of every value in a document."""
-    keys = holder.keys() if isinstance(holder, dict) else range(len(holder))
-    for key in keys:
-        yield holder, key
-        if isinstance(holder[key], dict | list):
-            yield from _places_in(holder[key])
+def _places_in(root: list[Any]) -> list[tuple[Any, Any]]:
+    """Return (holder, key) of every value in a document; a manifest has thousands."""
+    places: list[tuple[Any, Any]] = []
+
+    def visit(holder: Any) -> None:
+        for key, value in holder.items() if isinstance(holder, dict) else enumerate(holder):
+            places.append((holder, key))
+            if isinstance(value, dict | list):
+                visit(value)
+
+    visit(root)
+    return places

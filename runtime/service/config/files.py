@@ -56,10 +56,16 @@ def read_secret(path: Path) -> tuple[str, str | None]:
         raise ValueError("is empty; expected a secret on one line")
     if not text.isprintable():
         raise ValueError("expected a secret on one line, without control characters")
+    mode = open_mode(path)
+    return text, mode and f"{mode}: others can read or change it; chmod 600"
+
+
+def open_mode(path: Path) -> str | None:
+    """Return "mode 0644" of a file that others can read or change, None of any other."""
     mode = path.stat().st_mode
     if mode & (stat.S_IROTH | stat.S_IWOTH | stat.S_IWGRP):
-        return text, f"mode {stat.S_IMODE(mode):04o}: others can read or change it; chmod 600"
-    return text, None
+        return f"mode {stat.S_IMODE(mode):04o}"
+    return None
 
 
 def _read(path: Path, max_bytes: int) -> bytes:

@@ -14,11 +14,12 @@ from listen_edge.errors import one_line
 from listen_edge.printable import printable
 from listen_edge.runtime.service.config.environment import overridden
 from listen_edge.runtime.service.config.fields import Place
-from listen_edge.runtime.service.config.files import read_secret, read_text, search_paths
+from listen_edge.runtime.service.config.files import open_mode, read_secret, read_text, search_paths
 from listen_edge.runtime.service.config.models import WatchConfig
 from listen_edge.runtime.service.config.places import MAX_BYTES, Blank, Mark, YamlError, read_yaml
 from listen_edge.runtime.service.config.problems import ConfigError, Problem, key_path, problems_of
 from listen_edge.runtime.service.config.shape import maps_in, secret_files
+from listen_edge.urls import without_secrets
 
 T = TypeVar("T")
 
@@ -108,6 +109,7 @@ def read_config(path: Path | None = None, environ: Mapping[str, str] | None = No
     """
     environ = os.environ if environ is None else environ
     draft = _draft(find_config(path, environ))
+    _warn_of_open_secrets(draft)
     origins, problems, warnings = overridden(draft.value, environ)
     draft.origins |= origins
     draft.set_outside |= origins.keys()
@@ -152,6 +154,31 @@ def _draft(path: Path) -> _Draft:
         text = f"stands here twice, see {origins[place]}; leave one out"
         draft.problems.append((mark, f"{_place_in(name, mark)}: {_keyed(place, text)}"))
     return draft
+
+
+def _warn_of_open_secrets(draft: _Draft) -> None:
+    """Warn, in one line, of secrets in a configuration that others can read."""
+    keys = [
+        ((*place, key), file_key)
+        for place, rows, model in maps_in(draft.value)
+        for key, file_key in secret_files(model)
+        if isinstance(value := rows.get(key), str) and _is_telling((*place, key), value)
+    ]
+    if not keys or (mode := open_mode(draft.path)) is None:
+        return
+    names = ", ".join(key_path(place) for place, _ in keys)
+    files = " or ".join(dict.fromkeys(file_key for _, file_key in keys))
+    draft.warnings.append(
+        f"{where(draft.origins, keys[0][0])}: {names}: {mode}: others can read or change it; put "
+        f"each secret into a file of its own ({files}), or chmod 600"
+    )
+
+
+def _is_telling(place: Place, secret: str) -> bool:
+    """Tell whether it is one: any password, a camera's URL with one, a webhook's with a path."""
+    if place[-1] != "url" or without_secrets(secret) != secret:
+        return bool(secret)
+    return place[0] == "outputs" and "/" in secret.partition("://")[2].rstrip("/")
 
 
 def _read_secrets(draft: _Draft) -> None:

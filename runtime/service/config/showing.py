@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pydantic import SecretStr
@@ -15,9 +15,15 @@ from listen_edge.runtime.service.config.base import Model
 from listen_edge.runtime.service.config.fields import Place, id_of, shown_url
 from listen_edge.runtime.service.config.listening import QuestionConfig, SourceConfig
 from listen_edge.runtime.service.config.reading import Reading, where
+from listen_edge.runtime.service.config.telling import CommandConfig
+from listen_edge.urls import sounds_secret, with_urls
 
 HIDDEN = "***"
 _PLAIN = re.compile(r"[A-Za-z0-9./][\w./-]*")
+_NAMED = re.compile(  # key=..., "key": ..., or among the words of a shell's: --key ...
+    r"""(?<![\w.-])([\w.-]+)["']?\s*[=:]\s*["']?|(?<!\S)--?(\w[\w-]*)\s+(?=\S)"""
+)
+_SHORT = re.compile(r"-[pPuU](?=.)")  # -pPASSWORD, of mysql and others
 _NULLS = {"null", "Null", "NULL"}
 
 
@@ -58,10 +64,31 @@ def _model(reading: Reading, model: Model, place: Place) -> Iterator[str]:
 
 def _single(model: Model, key: str) -> str:
     value = getattr(model, key)
+    if isinstance(model, CommandConfig) and key == "run":
+        return f"[{', '.join(map(_text, without_secret_words(value)))}]"
     if isinstance(value, SecretStr):
         return _text(shown_url(value.get_secret_value()) if key == "url" else HIDDEN)
     plain = model.model_dump(mode="json", include={key})[key]
     return f"[{', '.join(map(_text, plain))}]" if isinstance(plain, list) else _text(plain)
+
+
+def without_secret_words(words: Sequence[str]) -> Iterator[str]:
+    """Yield a program and its arguments without what follows the name of a secret.
+
+    `--token`, `abc`; `-p`, `abc`; `-pabc`; `--token=abc`; `TOKEN=abc`; `X-Api-Key: abc`; in the
+    middle of a word too; and of a URL all but its host. Rather too much is hidden than too little.
+    """
+    is_named = False  # by the word before
+    for word in words:
+        yield HIDDEN if is_named else _cut(with_urls(word, shown_url))
+        is_named = word.startswith("-") and "=" not in word and sounds_secret(word.lstrip("-"))
+
+
+def _cut(word: str) -> str:
+    """Return a word up to the first secret that it names."""
+    named = (found for found in _NAMED.finditer(word) if sounds_secret(found[1] or found[2]))
+    found = next(named, None) or _SHORT.match(word)
+    return word if found is None else f"{word[: found.end()]}{HIDDEN}"
 
 
 def _text(value: Any) -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+from listen_edge.environment import own_environment
 from listen_edge.printable import escaped
 from listen_edge.runtime.service.config.telling import CommandConfig
 from listen_edge.runtime.service.outputs import OutputError
@@ -68,11 +68,6 @@ class Command:
     def stop(self) -> None:
         """Kill a program that goes on."""
         self._is_over.set()
-
-
-def own_environment(*names: str) -> dict[str, str]:
-    """Return these variables of ours, those that are set."""
-    return {name: os.environ[name] for name in names if name in os.environ}
 
 
 def event_variables(event: str) -> dict[str, str]:

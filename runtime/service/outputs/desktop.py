@@ -8,9 +8,9 @@ import threading
 from collections.abc import Sequence
 from datetime import datetime, timezone
 
+from listen_edge.environment import own_environment
 from listen_edge.printable import escaped
 from listen_edge.runtime.service.outputs import OutputError
-from listen_edge.runtime.service.outputs.command import own_environment
 from listen_edge.runtime.service.outputs.process import run_bounded
 from listen_edge.runtime.service.records.types import (
     Delivery,

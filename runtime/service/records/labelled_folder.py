@@ -26,6 +26,7 @@ from listen_edge.runtime.service.records.verdicts import every_event
 
 COLUMNS = ("filename", "label", "absent", "source", "presence", "note")
 BEFORE_S, MARGIN_S = 5.0, 1.0  # of a clip before its event; what is kept of that, and after it
+_OF_FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n")
 _MAX_CHANNELS = 8  # of FLAC
 
 
@@ -47,6 +48,7 @@ def export_labelled(store: Store, out: Path) -> Exported:
 
     Of a clip, the event is kept and MARGIN_S around it: what else was heard then is not what was
     judged. The column `source` holds the id of the microphone, so that whole ones can be left out.
+    Nobody but their owner can read what is written.
 
     Args:
         out: a folder that is made, or an empty one.
@@ -56,7 +58,8 @@ def export_labelled(store: Store, out: Path) -> Exported:
     """
     rows, left_out = [], []
     try:
-        (out / "audio").mkdir(parents=True, exist_ok=True)
+        out.mkdir(mode=0o700, parents=True, exist_ok=True)  # of the home, as the clips are
+        (out / "audio").mkdir(mode=0o700, exist_ok=True)
         if any(out.glob("meta.csv")) or any((out / "audio").iterdir()):
             raise ListenEdgeError(f"--out {out}: holds a data set already; give an empty folder")
         for event in reversed(list(every_event(store))):
@@ -71,7 +74,9 @@ def export_labelled(store: Store, out: Path) -> Exported:
                 continue
             is_right = event.verdict == "right"
             named = (event.concept, "") if is_right else ("", event.concept)
-            rows.append((name, *named, event.source, f"{event.peak_presence:.4f}", event.note))
+            rows.append(
+                (name, *named, event.source, f"{event.peak_presence:.4f}", _text(event.note))
+            )
         _write_table(out / "meta.csv", rows)
     except OSError as err:
         raise ListenEdgeError(f"--out {out}: cannot be written ({one_line(err)})") from err
@@ -96,15 +101,23 @@ def _write_clip(store: Store, event: StoredEvent, path: Path) -> str | None:
     pcm = np.round(np.clip(samples[:, :_MAX_CHANNELS], -1, 1) * 32767).astype(np.int16)
     soundfile.write(encoded, pcm, SAMPLE_RATE, format="FLAC")
     with replacing(path) as temporary:
+        temporary.touch(0o600)
         temporary.write_bytes(encoded.getbuffer())
     return None
 
 
 def _write_table(path: Path, rows: Sequence[tuple[str, ...]]) -> None:
-    with (
-        replacing(path) as temporary,
-        temporary.open("w", encoding="utf-8", newline="") as file,
-    ):
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(COLUMNS)
-        table.writerows(rows)
+    with replacing(path) as temporary:
+        temporary.touch(0o600)
+        with temporary.open("w", encoding="utf-8", newline="") as file:
+            table = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)  # a note's \r too
+            table.writerow(COLUMNS)
+            table.writerows(rows)
+
+
+def _text(note: str) -> str:
+    """Return a note that no spreadsheet takes for a formula.
+
+    Source: OWASP, "CSV Injection".
+    """
+    return f"'{note}" if note.startswith(_OF_FORMULAS) else note

@@ -69,6 +69,7 @@ def create_app(service: Service, settings: WebConfig, limits: Limits | None = No
     app.state.service, app.state.limits = service, limits
     app.state.gate, app.state.pictures = Gate(limits), Pictures()
     app.state.metrics = Metrics(service)
+    app.state.trying = threading.Lock()
     app.state.streams = threading.Semaphore(limits.n_streams)
     app.state.looking_on = set[Subscription]()
     for family in _FAMILIES:

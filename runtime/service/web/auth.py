@@ -121,6 +121,22 @@ class Guard:
             )
 
     def _check_token(self, headers: Mapping[str, str], address: str) -> None:
+        """Let in whoever holds the token, whatever others behind the same address have sent."""
+        scheme, _, given = headers.get("authorization", "").partition(" ")
+        digest = sha256(given.strip().encode("latin-1")).digest()
+        assert self._digest is not None
+        if hmac.compare_digest(digest, self._digest) and scheme.lower() == "bearer":
+            return
+        if given:
+            self._count_failure(address)
+        raise RefusedError(
+            401,
+            f"{'a wrong' if given else 'no'} token; send the one of the configuration's web section"
+            " as `Authorization: Bearer TOKEN`",
+            {"WWW-Authenticate": "Bearer"},
+        )
+
+    def _count_failure(self, address: str) -> None:
         wait_s = self._failures.wait_s(address)
         if wait_s > 0:
             seconds = str(round(wait_s + 0.5))
@@ -129,19 +145,7 @@ class Guard:
                 f"too many wrong tokens from this address; try again in {seconds} s",
                 {"Retry-After": seconds},
             )
-        scheme, _, given = headers.get("authorization", "").partition(" ")
-        digest = sha256(given.strip().encode("latin-1")).digest()
-        assert self._digest is not None
-        if hmac.compare_digest(digest, self._digest) and scheme.lower() == "bearer":
-            return
-        if given:
-            self._failures.add(address)
-        raise RefusedError(
-            401,
-            f"{'a wrong' if given else 'no'} token; send the one of the configuration's web section"
-            " as `Authorization: Bearer TOKEN`",
-            {"WWW-Authenticate": "Bearer"},
-        )
+        self._failures.add(address)
 
 
 def is_loopback(host: str) -> bool:

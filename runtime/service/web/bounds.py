@@ -43,6 +43,7 @@ class Limits:
         n_questions: about one recording.
         n_uploads: received, decoded or waiting at once.
         n_large: of them, those that take much memory.
+        n_ffmpegs: that decode at once; further ones wait, at most as long as decoding may take.
         body_s: that a client may take to send a body.
         idle_s: between two pieces of it.
         n_streams: clients that look on.
@@ -55,6 +56,7 @@ class Limits:
     n_questions: int = 32
     n_uploads: int = 8
     n_large: int = 2
+    n_ffmpegs: int = 1
     body_s: float = 120.0
     idle_s: float = 20.0
     n_streams: int = 8

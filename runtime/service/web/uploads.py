@@ -58,16 +58,17 @@ class Gate:
     """How many uploads are held at once, in all and of those that take much memory."""
 
     def __init__(self, limits: Limits) -> None:
-        self._n_uploads, self._n_large = limits.n_uploads, limits.n_large
+        self.limits = limits
         self._all = threading.Semaphore(limits.n_uploads)
-        self._large = threading.Semaphore(limits.n_large)
+        self.large = threading.Semaphore(limits.n_large)
+        self.ffmpegs = threading.Semaphore(limits.n_ffmpegs)
 
     @contextmanager
     def admit(self) -> Iterator[Upload]:
         """Hold a place for one upload; RefusedError if there is none."""
         if not self._all.acquire(blocking=False):
-            raise _busy(self._n_uploads)
-        upload = Upload(self._large, self._n_large)
+            raise _busy(f"{self.limits.n_uploads} recordings are being answered")
+        upload = Upload(self)
         try:
             yield upload
         finally:
@@ -78,26 +79,40 @@ class Gate:
 class Upload:
     """One upload's place, see Gate."""
 
-    def __init__(self, large: threading.Semaphore, n_large: int) -> None:
-        self._semaphore, self._n_large, self._is_large = large, n_large, False
+    def __init__(self, gate: Gate) -> None:
+        self._gate, self._is_large = gate, False
 
     def grow(self) -> None:
         """Hold one of the places for large ones too; RefusedError if there is none."""
-        if not self._is_large and not self._semaphore.acquire(blocking=False):
-            raise _busy(self._n_large)
+        if not self._is_large and not self._gate.large.acquire(blocking=False):
+            raise _busy(f"{self._gate.limits.n_large} recordings of this size are being answered")
         self._is_large = True
 
     def end(self) -> None:
         if self._is_large:
-            self._semaphore.release()
+            self._gate.large.release()
             self._is_large = False
 
+    def bounds(self) -> Bounds:
+        """Return those of the ffmpeg that may have to decode it, which waits for its turn."""
+        cpu_s = math.ceil(self._gate.limits.decode_s)
+        return Bounds(n_bytes=_FFMPEG_BYTES, cpu_s=cpu_s, turn=self._ffmpegs_turn)
 
-def _busy(n_held: int) -> RefusedError:
+    @contextmanager
+    def _ffmpegs_turn(self) -> Iterator[None]:
+        """Hold a place for an ffmpeg; RefusedError if there is none while one may decode."""
+        if not self._gate.ffmpegs.acquire(timeout=self._gate.limits.decode_s):
+            raise _busy("other recordings that take long to decode came before")
+        try:
+            yield
+        finally:
+            self._gate.ffmpegs.release()
+
+
+def _busy(why: str) -> RefusedError:
     return RefusedError(
         429,
-        f"{n_held} recordings of this size are being answered, and no more are taken; try again in "
-        f"{_RETRY_S} s",
+        f"{why}, and no more are taken; try again in {_RETRY_S} s",
         {"Retry-After": str(_RETRY_S)},
     )
 
@@ -160,7 +175,7 @@ def answer(
 
     Raises:
         AudioError: see Recording, or it takes too long to decode.
-        RefusedError: it lasts too long.
+        RefusedError: it lasts too long, or too many others are decoded.
         BusyError: see Service.ask.
     """
     sound = decode(file, name, upload, limits)
@@ -173,7 +188,7 @@ def decode(file: IO[bytes], name: str, upload: Upload, limits: Limits) -> Sound:
     """Return what a file without a name holds; errors as for answer."""
     path = Path(f"/proc/self/fd/{file.fileno()}")
     try:
-        with Recording(path, _bounds(limits)) as recording:
+        with Recording(path, upload.bounds()) as recording:
             if recording.n_channels > _MAX_CHANNELS:
                 raise AudioError(
                     f"has {recording.n_channels} channels, expected at most {_MAX_CHANNELS}"
@@ -187,10 +202,6 @@ def decode(file: IO[bytes], name: str, upload: Upload, limits: Limits) -> Sound:
             return Sound(samples, rate, recording.is_speech_codec)
     except AudioError as err:
         raise AudioError(f"{name}: {str(err).removeprefix(f'{path}: ')}") from err
-
-
-def _bounds(limits: Limits) -> Bounds:
-    return Bounds(n_bytes=_FFMPEG_BYTES, cpu_s=math.ceil(limits.decode_s))
 
 
 def _as_it_is(recording: Recording) -> Iterator[NDArray[np.float32]]:

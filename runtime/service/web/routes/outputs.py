@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Request
 from pydantic import BaseModel, Field
 
 from listen_edge.runtime.service.service import Service
@@ -14,6 +15,7 @@ from listen_edge.runtime.service.web.problems import RefusedError
 router = APIRouter(prefix="/v1/outputs", tags=["outputs"])
 
 _ALL = "all"
+_RETRY_S = 10
 Id = Annotated[str, Field(pattern=ID)]
 OutputName = Annotated[str, Path(max_length=128, description=f'or "{_ALL}"')]
 
@@ -39,10 +41,25 @@ def outputs(service: ServiceHere) -> list[dict[str, Any]]:
 
 
 @router.post("/{name}/test")
-def try_out(service: ServiceHere, name: OutputName, body: Trial | None = None) -> list[Tried]:
-    """Send an event that did not happen through an output, or through all of them."""
+def try_out(
+    request: Request, service: ServiceHere, name: OutputName, body: Trial | None = None
+) -> list[Tried]:
+    """Send an event that did not happen through an output, or through all of them.
+
+    One trial at a time: a peer that stalls holds it for long.
+    """
+    trying: threading.Lock = request.app.state.trying
     question, source = _about(service, body or Trial())
-    tried = service.test_fire(None if name == _ALL else name, question, source)
+    if not trying.acquire(blocking=False):
+        raise RefusedError(
+            429,
+            f"another trial goes on; try again in {_RETRY_S} s",
+            {"Retry-After": str(_RETRY_S)},
+        )
+    try:
+        tried = service.test_fire(None if name == _ALL else name, question, source)
+    finally:
+        trying.release()
     return [Tried(output=output, error=error) for output, error in tried]
 
 
