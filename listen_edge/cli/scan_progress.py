@@ -49,8 +49,8 @@ class ScanProgress:
             self._job.described["listing"]["recordings"],
         )
         return (
-            f"{n_done:,} of {n_all:,} recordings, {self._heard_s / 3600:.1f} h, "
-            f"{self._rate():.0f} h per hour, {self._n_failed:,} not heard, {self._left()} left"
+            f"{n_done:,}/{n_all:,} recordings, {self._heard_s / 3600:.1f} h ({self._rate():.0f} "
+            f"h/h), {self._n_failed:,} not heard, {self._left()} left"
         )
 
     def _rate(self) -> float:
@@ -78,6 +78,6 @@ class ScanProgress:
 def progress(job: Job, left: Remaining) -> Iterator[ScanProgress]:
     """Give what is told of a scan; a bar is shown where stderr is a terminal."""
     console = Console(stderr=True)
-    columns = BarColumn(bar_width=20), TextColumn("{task.percentage:3.0f} %  {task.fields[words]}")
+    columns = BarColumn(bar_width=10), TextColumn("{task.percentage:3.0f} %  {task.fields[words]}")
     with Bar(*columns, console=console, disable=not console.is_terminal) as bar:
         yield ScanProgress(job, left, bar)

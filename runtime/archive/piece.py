@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -58,6 +59,7 @@ class End:
 
 Tag = tuple[int, End | None]  # row of the recordings, and whether this is its end
 Said = tuple[Tag, list[Answer]]
+Became = dict[str, Any]  # columns of rows.BECAME
 Tell = Callable[[Progress], None]
 _TOLD = 64  # windows of a span after which it is told of
 
@@ -82,8 +84,12 @@ class Hearer:
         heard = self._engines.answer(windows)
         if task.span is None:
             bundle, sizes = self._engines.first.bundle, listed["n_bytes"].to_pylist()
-            told = _telling(heard, sizes, self._tell)
-            write_part(self._job, self._config, bundle, task, listed, told)
+
+            def tell(row: int, became: Became) -> None:
+                is_failed, heard_s = became["status"] != "heard", became["duration_s"]
+                self._tell(Progress(1, is_failed, heard_s, sizes[row] or 0))
+
+            write_part(self._job, self._config, bundle, task, listed, heard, tell)
         else:
             self._write_span(task, heard)
 
@@ -126,17 +132,6 @@ def _windows(
         yield (row, End(error)), None
 
 
-def _telling(heard: Iterable[Said], sizes: Sequence[int | None], tell: Tell) -> Iterator[Said]:
-    """Yield what is heard, and tell of each recording that is done."""
-    heard_s = 0.0
-    for (row, end), answers in heard:
-        yield (row, end), answers
-        heard_s = answers[0].window_s[1] if answers else heard_s
-        if end is not None:
-            tell(Progress(1, end.error is not None, heard_s, sizes[row] or 0))
-            heard_s = 0.0
-
-
 def write_part(
     job: Job,
     config: ScanConfig,
@@ -144,8 +139,14 @@ def write_part(
     task: Task,
     listed: pa.Table,
     heard: Iterable[Said],
+    tell: Callable[[int, Became], None],
 ) -> None:
-    """Write a piece's rows, then what became of its recordings, each whole or not at all."""
+    """Write a piece's rows, then what became of its recordings, each whole or not at all.
+
+    Args:
+        heard: answers about the windows of `listed` in turn, and each recording's end.
+        tell: is told what became of a recording, and its row in `listed`.
+    """
     times = listed["recorded_at"].to_pylist()
     carried = carried_of(listed.schema)
     schema = (events_schema if config.unit == "events" else answers_schema)(carried)
@@ -158,6 +159,7 @@ def write_part(
                 rows.add(row, values)
             if end is not None:
                 became.append(account.became(end.error))
+                tell(row, became[-1])
                 account = None
     path = job.part(RECORDINGS, task.month, task.piece)
     with (
@@ -176,13 +178,14 @@ def join(job: Job, config: ScanConfig, bundle: Bundle, tasks: Sequence[Task]) ->
     """
     paths = [span_path(job, task) for task in tasks]
     listed = job.listed(tasks[0].first, tasks[0].last)
-    write_part(job, config, bundle, tasks[0], listed, _staged(job, paths, len(config.questions)))
-    error = None
+    heard = _staged(job, paths, len(config.questions))
+    all_became: list[Became] = []
+    write_part(
+        job, config, bundle, tasks[0], listed, heard, lambda _, became: all_became.append(became)
+    )
     for path in paths:
-        with job.reading(SPANS):
-            error = error or _error_of(path)
         path.unlink()
-    return Progress(1, error is not None)
+    return Progress(1, all_became[0]["status"] != "heard")
 
 
 def _staged(job: Job, paths: Sequence[Path], n_questions: int) -> Iterator[Said]:
