@@ -25,6 +25,7 @@ _MAX_PARTS = 20_000
 _FEWEST = 32  # pieces of a small archive: enough for all workers of a machine
 _MIB = 1 << 20
 _LONG_BYTES = 8 * _MIB  # a recording of so many is asked how long it is
+_ARE_MANY = 10_000  # recordings: enough for all workers, and too many to open before the first
 _LONG_S = 3600.0  # from here on it is heard in spans
 SPAN_S = 1800.0
 _MAX_SPANS = 1000  # a header may say anything
@@ -54,27 +55,32 @@ class Task:
 
 
 def plan(listing: pa.Table, hop_s: float) -> list[Task]:
-    """Return the tasks of a listing in its order; a local recording of over an hour is split."""
+    """Return the tasks of a listing in its order.
+
+    Of up to 10,000 recordings those of over an hour that lie here are split.
+    """
     sizes = pc.fill_null(listing["n_bytes"], 0).to_numpy()
-    months = pc.strftime(listing["recorded_at"], format="%Y-%m")
-    months = pc.fill_null(months, UNKNOWN_MONTH).to_pylist()
+    named = pc.fill_null(pc.strftime(listing["recorded_at"], format="%Y-%m"), UNKNOWN_MONTH)
+    encoded = named.combine_chunks().dictionary_encode()
+    month, months = encoded.indices.to_numpy(), encoded.dictionary.to_pylist()
     n_bytes, n_files = _bounds(int(sizes.sum()), len(sizes))
     tasks: list[Task] = []
     first = piece = total = 0
 
     def close(last: int) -> Iterator[Task]:
         if last > first:
-            yield Task(piece, months[first], first, last, n_bytes=total)
+            yield Task(piece, months[month[first]], first, last, n_bytes=total)
 
-    for row, size in enumerate(sizes.tolist()):
-        spans = _spans(listing["path"][row].as_py(), hop_s) if size >= _LONG_BYTES else 1
+    for row, size in enumerate(map(int, sizes)):
+        may_split = size >= _LONG_BYTES and len(sizes) <= _ARE_MANY
+        spans = _spans(listing["path"][row].as_py(), hop_s) if may_split else 1
         is_full = total + size > n_bytes or row - first >= n_files
-        if row > first and (is_full or spans > 1 or months[row] != months[first]):
+        if row > first and (is_full or spans > 1 or month[row] != month[first]):
             tasks += close(row)
             first, piece, total = row, piece + 1, 0
         total += size
         if spans > 1:
-            tasks += _split(piece, months[row], row, spans, hop_s, size)
+            tasks += _split(piece, months[month[row]], row, spans, hop_s, size)
             first, piece, total = row + 1, piece + 1, 0
     return [*tasks, *close(len(sizes))]
 
