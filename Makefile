@@ -36,7 +36,7 @@ check:
 	$(BIN)/ruff check .
 	rm -rf build/check build/lib build/bdist.* && $(BIN)/python -m pip install --quiet --no-deps --target build/check .
 	cd build/check && ../../$(BIN)/mypy --config-file ../../pyproject.toml -p listen_edge
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 # The embedded bundle on an emulated arm64 core, its answers against this machine's; long.
 arm64: $(VENV)/.demo

@@ -251,7 +251,7 @@ def _run_python(block: Block) -> None:
 def _shown_value(value: Any) -> str:
     if isinstance(value, tuple):
         return ", ".join(map(_shown_value, value))
-    if isinstance(value, int):
+    if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return f"{value:.2f}" if isinstance(value, float) and math.isfinite(value) else f'"{value}"'
 
