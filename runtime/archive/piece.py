@@ -16,7 +16,7 @@ from listen_edge.lines.answer import Answer
 from listen_edge.runtime.archive.account import Account
 from listen_edge.runtime.archive.engines import Engines
 from listen_edge.runtime.archive.job import RECORDINGS, SPANS, Job
-from listen_edge.runtime.archive.listing.storage import local_copy
+from listen_edge.runtime.archive.listing.storage import local_recording
 from listen_edge.runtime.archive.plan import Task, windows_of_span
 from listen_edge.runtime.archive.rows import (
     STAGED,
@@ -122,7 +122,7 @@ def _windows(
     for row, path in enumerate(paths):
         error = None
         try:
-            with local_copy(path) as local:
+            with local_recording(path) as local:
                 for window in recorded_windows(
                     local, config.window_s, config.hop_s, task.first_window, task.last_window
                 ):
