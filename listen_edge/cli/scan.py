@@ -98,6 +98,7 @@ def scan(
         raise click.UsageError("Missing option '--ask'.")
     if resources and workers is None and address is None:
         raise click.UsageError("--resources are those of --workers, or of a cluster at --address.")
+    reviewing.check(of_events=events)
     from listen_edge.bundle.opening import open_bundle
     from listen_edge.runtime.archive.job import begin
     from listen_edge.runtime.archive.listing.inputs import ListingOptions, list_recordings

@@ -69,6 +69,12 @@ class _Wanted:
         }
 
 
+def check_size(n: int) -> None:
+    """Raise ListenEdgeError unless so many rows of a question can be drawn."""
+    if not 1 <= n <= MAX_SAMPLE:
+        raise ListenEdgeError(f"--sample {n}: expected 1 to {MAX_SAMPLE} clips of each question")
+
+
 def draw_sample(folder: Path, n: int, seed: int = 0) -> Sample:
     """Draw rows of each question of a scan, write their clips and the table for verdicts.
 
@@ -85,8 +91,7 @@ def draw_sample(folder: Path, n: int, seed: int = 0) -> Sample:
             or a folder that cannot be written to.
         AudioError: not one of the clips could be cut from its recording.
     """
-    if not 1 <= n <= MAX_SAMPLE:
-        raise ListenEdgeError(f"--sample {n}: expected 1 to {MAX_SAMPLE} clips of each question")
+    check_size(n)
     job = Job(folder)
     _refuse_unfinished(job)
     table = read_table(folder)
