@@ -192,6 +192,8 @@ def _staged(job: Job, paths: Sequence[Path], n_questions: int) -> Iterator[Said]
     """Yield what spans hold in turn, up to the first that could not be heard to its end."""
     for path in paths:
         with job.reading(SPANS), pq.ParquetFile(path) as file:
+            if file.schema_arrow != pa.schema(STAGED):
+                raise pa.ArrowInvalid(f"{path.name} has not the columns of a span")
             for batch in file.iter_batches(batch_size=1024 * n_questions):
                 rows = batch.to_pylist()
                 for first in range(0, len(rows), n_questions):
@@ -203,8 +205,10 @@ def _staged(job: Job, paths: Sequence[Path], n_questions: int) -> Iterator[Said]
 
 
 def _error_of(path: Path) -> str | None:
-    found = pq.read_metadata(path).metadata[b"error"].decode()
-    return found or None
+    found = (pq.read_metadata(path).metadata or {}).get(b"error")
+    if found is None:
+        raise pa.ArrowInvalid(f"{path.name} is not whole")
+    return found.decode() or None
 
 
 def span_path(job: Job, task: Task) -> Path:
