@@ -57,6 +57,7 @@ class Job:
     """
 
     def __init__(self, folder: Path) -> None:
+        _refuse_name(folder)
         self.folder = folder
         self.described = read_description(folder)
 
@@ -173,9 +174,10 @@ def begin(folder: Path, described: Mapping[str, Any], listing: pa.Table) -> Iter
         listing: see rows.LISTED.
 
     Raises:
-        ListenEdgeError: it holds another scan or other files, is written to by another process,
-            or cannot be written to.
+        ListenEdgeError: its name is not UTF-8, it holds another scan or other files, is written to
+            by another process, or cannot be written to.
     """
+    _refuse_name(folder)
     full = {"schema": SCHEMA, **described, "listing": _describe(listing)}
     with ExitStack() as stack:
         with _writing(folder):
@@ -221,6 +223,17 @@ def _refuse_other(job: Job, described: Mapping[str, Any]) -> None:
             f"--out {printable(job.folder)}: holds another scan (its {', '.join(unlike)} differ, "
             f"see {DESCRIPTION}); give another --out, or the same options to go on with it"
         )
+
+
+def _refuse_name(folder: Path) -> None:
+    """Refuse a folder that Arrow cannot write to, nor most readers of its tables read from."""
+    try:
+        str(folder.resolve()).encode()
+    except UnicodeEncodeError as err:
+        raise ListenEdgeError(
+            f"{printable(folder.resolve())}: the name is not UTF-8; rename the folder, or give "
+            "another --out"
+        ) from err
 
 
 def _refuse_strangers(folder: Path) -> None:
