@@ -14,7 +14,8 @@ import pyarrow as pa
 import soundfile
 
 from listen_edge.printable import printable
-from listen_edge.runtime.archive.job import Job, Unit, begin
+from listen_edge.runtime.archive.description import Unit
+from listen_edge.runtime.archive.job import Job, begin
 from listen_edge.runtime.archive.rows import (
     LISTED,
     answers_schema,

@@ -236,6 +236,41 @@ def test_manifests_in_parquet_and_tsv_with_their_own_names(archive: Path) -> Non
 
 
 @pytest.mark.parametrize(
+    "kind", [pa.string_view(), pa.large_string(), pa.binary_view(), pa.large_binary()], ids=str
+)
+def test_texts_of_every_layout_are_carried_along(archive: Path, kind: pa.DataType) -> None:
+    columns = {"path": pa.array(["a/x.wav", "b/x.wav"], kind), "site": pa.array(["s", None], kind)}
+    pq.write_table(pa.table(columns), archive / "m.parquet")
+    table = _list("m.parquet").table
+    assert table["path"].to_pylist() == [b"a/x.wav", b"b/x.wav"]
+    assert table["site"].cast(pa.binary()).to_pylist() == [b"s", None]
+
+
+def test_a_column_that_cannot_be_carried_is_one_line(archive: Path) -> None:
+    nested = pa.array([["s"]], pa.list_(pa.string_view()))
+    pq.write_table(pa.table({"path": ["a/x.wav"], "sites": nested}), archive / "m.parquet")
+    with pytest.raises(
+        ListenEdgeError, match=r"the column sites is of list.*string_view.*leave it"
+    ):
+        _list("m.parquet")
+
+
+@pytest.mark.parametrize("unit", ["ms", "us"])
+@pytest.mark.parametrize("zone", [None, "UTC", "Pacific/Kiritimati"])
+def test_a_year_that_no_calendar_has_is_no_time(archive: Path, unit: str, zone: str | None) -> None:
+    per_s = {"ms": 10**3, "us": 10**6}[unit]
+    most = (1 << 63) - 1
+    numbers = [-most, -(10**12) * per_s, 1714568400 * per_s, min(10**12 * per_s, most), most]
+    names = [f"{k}.wav" for k in range(len(numbers))]
+    begins = pa.array(numbers, pa.int64()).cast(pa.timestamp(unit, zone))
+    pq.write_table(pa.table({"path": [*names[:-1], "a/x.wav"], "start": begins}), "m.parquet")
+    listing = _list("m.parquet", time_column="start", timezone="Etc/UTC")
+    known = [one for one in listing.table["recorded_at"].to_pylist() if one is not None]
+    assert known == [datetime(2024, 5, 1, 13, tzinfo=timezone.utc)]
+    assert "m.parquet: 4 of 5 times cannot be read" in listing.notes[-1]
+
+
+@pytest.mark.parametrize(
     ("name", "data", "said"),
     [
         (

@@ -181,6 +181,16 @@ def test_another_run_does_not_go_on_in_the_folder(night: Path, tmp_path: Path) -
         run(hours(night), tmp_path / "out")
 
 
+@pytest.mark.parametrize("name", ["meta.csv", "audio/a.flac", "dog/1.wav"])
+def test_a_folder_of_somebody_else_is_left_as_it_is(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("filename,label\n")
+    with pytest.raises(ListenEdgeError, match="holds files that mining did not write"):
+        MinedFolder(tmp_path, {})
+    assert [one for one in tmp_path.rglob("*") if one.is_file()] == [path]
+
+
 def test_a_damaged_journal_is_one_line(tmp_path: Path) -> None:
     with MinedFolder(tmp_path / "out", {}) as folder:
         folder.append(Finds("a.wav"))

@@ -12,8 +12,8 @@ import pytest
 import soundfile
 
 from listen_edge.errors import AudioError, ListenEdgeError
+from listen_edge.runtime.archive import parts
 from listen_edge.runtime.archive.job import Job
-from listen_edge.runtime.archive.review import strata
 from listen_edge.runtime.archive.review.drawing import FLOOR, allot, draw
 from listen_edge.runtime.archive.review.estimates import Checked, estimate
 from listen_edge.runtime.archive.review.sample import Sample, draw_sample
@@ -154,7 +154,7 @@ def test_the_smallest_keys_are_kept_of_any_number_of_rows(
         for name in {row.stratum for row in drawn}:
             of_one = [row for row in drawn if row.stratum == name]
             assert of_one == [row for row in expected if row.stratum == name][: len(of_one)]
-    monkeypatch.setattr(strata, "_ROWS", 7)
+    monkeypatch.setattr(parts, "BATCH_ROWS", 7)
     assert next(draw(job, 60, 0))[1] == few[2]
 
 

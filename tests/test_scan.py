@@ -71,6 +71,20 @@ def test_columns_of_a_manifest_are_carried_along(archive: Path, tmp_path: Path) 
     assert set(sites.values()) <= {("brook", 3), (None, 4)}
 
 
+def test_what_a_list_names_that_is_no_file_is_a_row_each(archive: Path, tmp_path: Path) -> None:
+    os.mkfifo(archive / "pipe.wav")
+    os.mkfifo(archive / "pipe")
+    (archive / "link.wav").symlink_to("/dev/zero")
+    names = ("b/same.wav", "pipe.wav", "pipe", "link.wav", "b", "nul\0.wav", "n" * 300, "gone.wav")
+    (archive / "some.txt").write_text("\n".join(names))
+    job, _ = scan(tmp_path / "out", [archive / "some.txt"])
+    became = {row["path"]: row for row in job.recordings().to_table().to_pylist()}
+    errors = [became[os.fsencode(archive / name)]["error"] or "" for name in names]
+    said = ["", *["is no file"] * 4, "no file can", "file name too long", "no such file"]
+    assert all(words in error for words, error in zip(said, errors, strict=True))
+    assert [bool(error) for error in errors] == [False, *[True] * 7]
+
+
 levels = st.lists(st.sampled_from([0.05, 0.45, 0.55, 0.85, 0.95]), min_size=2, max_size=40)
 
 

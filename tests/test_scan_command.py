@@ -7,9 +7,12 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from contextlib import suppress
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import duckdb
@@ -143,6 +146,35 @@ def shorts(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> Path:
         soundfile.write(folder / f"{k:02d}.flac", samples * rng.uniform(0.2, 0.9), 16_000)
     (folder / "bad.wav").write_bytes(b"RIFF nothing")
     return folder
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_scan_that_is_told_to_stop_leaves_nothing_half_done(
+    number: signal.Signals, shorts: Path, tmp_path: Path
+) -> None:
+    server = partial(SimpleHTTPRequestHandler, directory=shorts)
+    copies = tmp_path / "copies"
+    copies.mkdir()
+    with ThreadingHTTPServer(("127.0.0.1", 0), server) as http:
+        threading.Thread(target=http.serve_forever, daemon=True).start()
+        urls = [f"http://127.0.0.1:{http.server_port}/{path.name}" for path in shorts.iterdir()]
+        (tmp_path / "urls.txt").write_text("\n".join(urls))
+        command = [*COMMAND, tmp_path / "urls.txt", *ASKED, "--llm", "never", "--threads", "1"]
+        process = subprocess.Popen(
+            [*command, "--out", tmp_path / "out"],
+            env={**os.environ, "TMPDIR": str(copies)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        while not list(copies.glob("listen-edge-*")) and process.poll() is None:
+            time.sleep(0.01)
+        process.send_signal(number)
+        said, err = process.communicate(timeout=60)
+        http.shutdown()
+    assert process.returncode == {signal.SIGINT: 130}.get(number, 128 + number)
+    assert said == "" and err.strip() == "listen-edge: stopped; the same command goes on"
+    assert not list(copies.iterdir()) and not list((tmp_path / "out").rglob(".*.parquet"))
 
 
 def test_workers_on_ray_that_are_killed_write_the_rows_of_one_process(

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from listen_edge.runtime.archive.review.report import seen as seeing
+from listen_edge.runtime.archive import parts
 from listen_edge.runtime.archive.review.report.clock import QUARTER_S, Clock
 from listen_edge.runtime.archive.review.report.days import MAX_COLUMNS, columns_of
 from listen_edge.runtime.archive.review.report.places import Places
@@ -89,7 +89,7 @@ def test_rows_give_the_same_in_batches_of_any_size(
 ) -> None:
     job = write_job(tmp_path, _random_archive(0, digits=1))  # many are equally good
     whole = see(job, BERLIN, None)
-    monkeypatch.setattr(seeing, "_ROWS", 7)
+    monkeypatch.setattr(parts, "BATCH_ROWS", 7)
     assert _said(see(job, BERLIN, None)) == _said(whole)
     assert [*whole.places.numbers] == ["a", "b"]
 

@@ -108,7 +108,26 @@ def test_a_folder_of_something_else_is_refused(archive: Path, tmp_path: Path) ->
     (tmp_path / "out" / "thesis.tex").touch()
     with pytest.raises(ListenEdgeError, match=r"holds files that are no scan's \(thesis.tex\)"):
         scan(tmp_path / "out", [archive])
-    assert [path.name for path in (tmp_path / "out").glob("[!.]*")] == ["thesis.tex"]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["thesis.tex"]
+
+
+def test_a_folder_whose_name_is_no_text_is_refused(archive: Path, tmp_path: Path) -> None:
+    out = tmp_path / os.fsdecode(b"o\xffut")
+    with pytest.raises(ListenEdgeError, match=r"o\\xffut: the name is not UTF-8"):
+        scan(out, [archive])
+    assert not out.exists()
+    scan(tmp_path / "out", [archive])
+    (tmp_path / "out").rename(out)
+    with pytest.raises(ListenEdgeError, match="not UTF-8; rename the folder"):
+        Job(out)
+
+
+def test_a_lock_that_is_a_link_leaves_what_it_points_to(archive: Path, tmp_path: Path) -> None:
+    (tmp_path / "other").write_text("somebody's")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / ".lock").symlink_to(tmp_path / "other")
+    scan(tmp_path / "out", [archive])
+    assert (tmp_path / "other").read_text() == "somebody's"
 
 
 def test_two_scans_do_not_write_to_one_folder(archive: Path, tmp_path: Path) -> None:

@@ -213,3 +213,19 @@ def test_what_cannot_be_done_is_one_line(
     done = scan("--out", tmp_path / "nowhere", *arguments)
     assert done.exit_code == exit_code and expected in done.stderr
     assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--sample", 10_001], "--sample 10001: expected 1 to 10000"),
+        (["--mine", "mined", "--per-question", 0], "--per-question 0: expected 1 or more"),
+        (["--mine", "mined", "--events"], "--mine needs windows"),
+    ],
+)
+def test_what_cannot_be_done_is_told_before_hours_are_heard(
+    scan: Scan, tmp_path: Path, arguments: Sequence[object], expected: str
+) -> None:
+    done = scan(tmp_path / "gone.wav", "--ask", "siren?", "--out", tmp_path / "out", *arguments)
+    assert done.exit_code == 1 and expected in done.stderr
+    assert not (tmp_path / "out").exists()

@@ -16,7 +16,7 @@ from listen_edge.cli.report import SCAN
 from listen_edge.cli.root import cli
 from listen_edge.errors import ListenEdgeError
 from listen_edge.lines.answer import Reason
-from listen_edge.runtime.archive.job import DESCRIPTION
+from listen_edge.runtime.archive.description import DESCRIPTION
 from listen_edge.runtime.archive.review.report import seen as seeing
 from listen_edge.runtime.archive.review.report.calibration import bins_of
 from listen_edge.runtime.archive.review.report.charts import (

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from listen_edge.cli.options import READABLE, head_options, load_head_engine
+from listen_edge.printable import printable
 from listen_edge.runtime.measure.mining_config import MiningConfig
 from listen_edge.safety_sounds import SAFETY_SOUNDS
 
@@ -115,6 +116,6 @@ class MiningTotals:
                 f"{presence:.2f} at {start_s:.1f} s of {recording}"
             )
         click.echo(
-            f"{out}: {self.n_kept} windows of {self._heard_s / 3600:.2f} h, "
+            f"{printable(out)}: {self.n_kept} windows of {self._heard_s / 3600:.2f} h, "
             f"{len(self._n_wrong)} questions wrongly heard"
         )

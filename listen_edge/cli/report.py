@@ -55,7 +55,10 @@ def _draw_runs(runs: tuple[Path, ...], out: Path | None, of_scans: str | None) -
     if of_scans is not None:
         raise click.UsageError("--timezone and --by are of scans, and these folders hold none")
     if out is None:
-        raise click.UsageError("--out is needed with training runs: the PNG file to write")
+        raise click.UsageError(
+            f"{printable(runs[0])}: holds no scan (no {SCAN}); of training runs, --out is needed: "
+            "the PNG file to write"
+        )
     from listen_edge.train.report import draw_report
 
     for line in draw_report(runs, out):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from types import FrameType
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import click
 
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
     from listen_edge.runtime.archive.job import Job
     from listen_edge.runtime.archive.scan_config import ScanConfig
     from listen_edge.runtime.listening.listen_config import ListenConfig
+
+
+_DEFAULT = signal.SIG_DFL  # under nohup SIGHUP is ignored, and stays so
 
 
 class _Amount(click.ParamType):  # type: ignore[type-arg]  # generic from 8.2 on
@@ -98,6 +103,7 @@ def scan(
         raise click.UsageError("Missing option '--ask'.")
     if resources and workers is None and address is None:
         raise click.UsageError("--resources are those of --workers, or of a cluster at --address.")
+    reviewing.check(of_events=events)
     from listen_edge.bundle.opening import open_bundle
     from listen_edge.runtime.archive.job import begin
     from listen_edge.runtime.archive.listing.inputs import ListingOptions, list_recordings
@@ -162,8 +168,20 @@ def _run(job: Job, config: ScanConfig, opened: Bundle, wanted: _Wanted) -> None:
 
 @contextmanager
 def _saying_how_to_go_on() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end a scan as Ctrl-C does: copies and workers go with it."""
+
+    def stop(number: int, frame: FrameType | None) -> NoReturn:
+        raise SystemExit(128 + number)  # the shell's own code: the scan is not done
+
+    numbers = [one for one in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(one) == _DEFAULT]
+    for number in numbers:
+        signal.signal(number, stop)
     try:
         yield
-    except KeyboardInterrupt:
-        click.echo("listen-edge: stopped; the same command goes on", err=True)
+    except (KeyboardInterrupt, SystemExit):
+        with suppress(OSError):  # the terminal has gone
+            click.echo("listen-edge: stopped; the same command goes on", err=True)
         raise
+    finally:
+        for number in numbers:
+            signal.signal(number, _DEFAULT)

@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bar
 
+from listen_edge.printable import printable
+
 if TYPE_CHECKING:
     from listen_edge.runtime.archive.job import Job
     from listen_edge.runtime.archive.piece import Progress
@@ -49,8 +51,8 @@ class ScanProgress:
             self._job.described["listing"]["recordings"],
         )
         return (
-            f"{n_done:,}/{n_all:,} recordings, {self._heard_s / 3600:.1f} h ({self._rate():.0f} "
-            f"h/h), {self._n_failed:,} not heard, {self._left()} left"
+            f"{self._left()} left, {n_done:,}/{n_all:,} recordings, {self._heard_s / 3600:.1f} h "
+            f"({self._rate():.0f} h/h), {self._n_failed:,} not heard"
         )
 
     def _rate(self) -> float:
@@ -66,12 +68,13 @@ class ScanProgress:
         """Return the last line, for people."""
         folder = self._job.folder
         heard = (
-            f"{self._n_before + self._n_recordings:,} recordings in {folder}; now heard "
+            f"{self._n_before + self._n_recordings:,} recordings in {printable(folder)}; now heard "
             f"{self._heard_s / 3600:.2f} h, {self._rate():.0f} h per hour"
         )
         if not n_unheard:
             return f"{heard}; all of them heard"
-        return f"{heard}; {n_unheard:,} not or not wholly heard, see {folder / 'failed.parquet'}"
+        failed = printable(folder / "failed.parquet")
+        return f"{heard}; {n_unheard:,} not or not wholly heard, see {failed}"
 
 
 @contextmanager

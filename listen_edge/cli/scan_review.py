@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import click
 
+from listen_edge.errors import ListenEdgeError
 from listen_edge.printable import printable
 from listen_edge.runtime.measure.mining_config import MiningConfig
 
@@ -29,6 +30,23 @@ class Reviewing(NamedTuple):
     @property
     def is_wanted(self) -> bool:
         return self.sample is not None or self.mine is not None
+
+    def check(self, *, of_events: bool) -> None:
+        """Raise ListenEdgeError for what could not be done when a scan of hours is."""
+        from listen_edge.runtime.archive.review.sample import check_size
+
+        if self.sample is not None:
+            check_size(self.sample)
+        if self.mine is not None:
+            self.mining_config()
+            if of_events:
+                raise ListenEdgeError(
+                    "--mine needs windows, and with --events there are none; scan without --events"
+                )
+
+    def mining_config(self) -> MiningConfig:
+        """Return what --mine keeps; ListenEdgeError if that is impossible."""
+        return MiningConfig(self.least, self.per_question)
 
 
 def review_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -75,8 +93,7 @@ def review(out: Path, wanted: Reviewing, questions: Sequence[str]) -> int:
         _sample(out, wanted.sample, wanted.seed)
     if wanted.mine is None:
         return 0
-    config = MiningConfig(wanted.least, wanted.per_question)
-    return _mine(out, wanted.mine, config, questions)
+    return _mine(out, wanted.mine, wanted.mining_config(), questions)
 
 
 def _sample(out: Path, n: int, seed: int) -> None:

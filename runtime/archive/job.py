@@ -16,39 +16,31 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from listen_edge.errors import ListenEdgeError, one_line
-from listen_edge.json_fields import parse_json
 from listen_edge.printable import printable
 from listen_edge.replacing import replacing
+from listen_edge.runtime.archive.description import DESCRIPTION, SCHEMA, Unit, read_description
 from listen_edge.runtime.archive.rows import (
+    LISTED,
     answers_schema,
     carried_of,
     events_schema,
     recordings_schema,
 )
 
-SCHEMA = 1
-DESCRIPTION, LISTING, PLAN, FAILED = (
-    "scan.json",
-    "listing.parquet",
-    "plan.parquet",
-    "failed.parquet",
-)
+LISTING, PLAN, FAILED = "listing.parquet", "plan.parquet", "failed.parquet"
 RECORDINGS, SPANS = "recordings", "spans"
 _OURS = frozenset(
     (DESCRIPTION, LISTING, PLAN, FAILED, RECORDINGS, SPANS, "answers", "events", "review")
 )
-_MAX_BYTES = 1 << 24  # of the description
 _ROW_GROUP = 10_000  # rows that are read together
 _PART = re.compile(r"part-([0-9]{6,})\.parquet")
-
-Unit = Literal["answers", "events"]
 
 
 class Job:
@@ -65,8 +57,9 @@ class Job:
     """
 
     def __init__(self, folder: Path) -> None:
+        _refuse_name(folder)
         self.folder = folder
-        self.described = _read_description(folder)
+        self.described = read_description(folder)
 
     @property
     def unit(self) -> Unit:
@@ -83,6 +76,8 @@ class Job:
         """Return rows first to last (not included) of the listing; the others are not read."""
         with self.reading(LISTING), pq.ParquetFile(self.folder / LISTING) as file:
             groups = range(first // _ROW_GROUP, (last - 1) // _ROW_GROUP + 1)
+            if groups.stop > file.num_row_groups:
+                raise pa.ArrowInvalid("it has fewer rows than the plan")
             return file.read_row_groups([*groups]).slice(first % _ROW_GROUP, last - first)
 
     @property
@@ -93,15 +88,25 @@ class Job:
 
     def rows(self) -> ds.Dataset:
         """Return the rows written so far, for any reader of parquet."""
-        is_events = self.unit == "events"
-        schema = events_schema(self.carried) if is_events else answers_schema(self.carried)
-        return self._dataset(self.unit, schema)
+        return self._dataset(self.unit)
 
     def recordings(self) -> ds.Dataset:
         """Return what became of each recording that is done."""
-        return self._dataset(RECORDINGS, recordings_schema(self.carried))
+        return self._dataset(RECORDINGS)
 
-    def _dataset(self, name: str, schema: pa.Schema) -> ds.Dataset:
+    def schema(self, name: str) -> pa.Schema:
+        """Return the columns of the listing, of the recordings or of the rows."""
+        if name == LISTING:
+            return pa.schema([*LISTED, *self.carried])
+        of = {RECORDINGS: recordings_schema, "answers": answers_schema, "events": events_schema}
+        return of[name](self.carried)
+
+    def parts(self, name: str) -> list[Path]:
+        """Return the parts of a table that are written so far, in order."""
+        return sorted((self.folder / name).glob("month=*/part-*.parquet"))
+
+    def _dataset(self, name: str) -> ds.Dataset:
+        schema = self.schema(name)
         (self.folder / name).mkdir(exist_ok=True)
         month = pa.field("month", pa.string())
         hive = ds.partitioning(pa.schema([month]), flavor="hive")
@@ -111,8 +116,7 @@ class Job:
 
     def done(self) -> set[int]:
         """Return the pieces whose rows are written."""
-        paths = (self.folder / RECORDINGS).glob("month=*/part-*.parquet")
-        found = (_PART.fullmatch(path.name) for path in paths)
+        found = (_PART.fullmatch(path.name) for path in self.parts(RECORDINGS))
         return {int(match[1]) for match in found if match}
 
     def write_piece(self, number: int, month: str, rows: pa.Table, recordings: pa.Table) -> None:
@@ -143,7 +147,7 @@ class Job:
         """Name the job's file in what fails while it is read."""
         try:
             yield
-        except (OSError, pa.ArrowException) as err:
+        except (OSError, ValueError, pa.ArrowException) as err:
             raise ListenEdgeError(
                 f"{printable(self.folder)}: {name} cannot be read ({one_line(err)}); scan into "
                 "another --out"
@@ -153,8 +157,9 @@ class Job:
         """Write the table of the recordings that were not wholly heard; return their number."""
         schema = recordings_schema(self.carried)
         wanted = ds.field("status") != "heard"
-        found = self.recordings().scanner(columns=schema.names, filter=wanted).to_table()
-        table = found.cast(schema).sort_by("path")
+        with self.reading(RECORDINGS):
+            found = self.recordings().scanner(columns=schema.names, filter=wanted).to_table()
+            table = found.cast(schema).sort_by("path")
         self.write(self.folder / FAILED, table)
         return len(table)
 
@@ -169,16 +174,18 @@ def begin(folder: Path, described: Mapping[str, Any], listing: pa.Table) -> Iter
         listing: see rows.LISTED.
 
     Raises:
-        ListenEdgeError: it holds another scan or other files, is written to by another process,
-            or cannot be written to.
+        ListenEdgeError: its name is not UTF-8, it holds another scan or other files, is written to
+            by another process, or cannot be written to.
     """
+    _refuse_name(folder)
     full = {"schema": SCHEMA, **described, "listing": _describe(listing)}
     with ExitStack() as stack:
         with _writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(_alone(folder))
             if not (folder / DESCRIPTION).exists():
                 _refuse_strangers(folder)
+            stack.enter_context(_alone(folder))
+            if not (folder / DESCRIPTION).exists():
                 _write_new(folder, full, listing)
         job = Job(folder)
         _refuse_other(job, full)
@@ -207,27 +214,6 @@ def _describe(listing: pa.Table) -> dict[str, Any]:
     return {"recordings": listing.num_rows, "sha256": digest.hexdigest()}
 
 
-def _read_description(folder: Path) -> dict[str, Any]:
-    name = printable(folder)
-    try:
-        with (folder / DESCRIPTION).open("rb") as file:
-            described = parse_json(file.read(_MAX_BYTES))
-        if not isinstance(described, dict) or described.get("unit") not in ("answers", "events"):
-            raise ValueError("not the description of a scan")
-    except FileNotFoundError as err:
-        raise ListenEdgeError(
-            f"{name}: holds no scan (no {DESCRIPTION}); give the --out of a listen-edge scan"
-        ) from err
-    except (OSError, ValueError) as err:
-        raise ListenEdgeError(f"{name}: {DESCRIPTION}: {one_line(err)}; scan anew") from err
-    if described.get("schema") != SCHEMA:
-        raise ListenEdgeError(
-            f"{name}: a scan of schema {described.get('schema')}, this version reads {SCHEMA}; "
-            "read it with the listen-edge that wrote it"
-        )
-    return described
-
-
 def _refuse_other(job: Job, described: Mapping[str, Any]) -> None:
     held = job.described
     wanted = json.loads(json.dumps(described))
@@ -237,6 +223,17 @@ def _refuse_other(job: Job, described: Mapping[str, Any]) -> None:
             f"--out {printable(job.folder)}: holds another scan (its {', '.join(unlike)} differ, "
             f"see {DESCRIPTION}); give another --out, or the same options to go on with it"
         )
+
+
+def _refuse_name(folder: Path) -> None:
+    """Refuse a folder that Arrow cannot write to, nor most readers of its tables read from."""
+    try:
+        str(folder.resolve()).encode()
+    except UnicodeEncodeError as err:
+        raise ListenEdgeError(
+            f"{printable(folder.resolve())}: the name is not UTF-8; rename the folder, or give "
+            "another --out"
+        ) from err
 
 
 def _refuse_strangers(folder: Path) -> None:
@@ -251,7 +248,7 @@ def _refuse_strangers(folder: Path) -> None:
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """Hold the job's lock, which ends with the process."""
-    with (folder / ".lock").open("w") as file:
+    with (folder / ".lock").open("a") as file:  # whatever it links to is left as it is
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as err:

@@ -16,7 +16,7 @@ from listen_edge.lines.answer import Answer
 from listen_edge.runtime.archive.account import Account
 from listen_edge.runtime.archive.engines import Engines
 from listen_edge.runtime.archive.job import RECORDINGS, SPANS, Job
-from listen_edge.runtime.archive.listing.storage import local_copy
+from listen_edge.runtime.archive.listing.storage import local_recording
 from listen_edge.runtime.archive.plan import Task, windows_of_span
 from listen_edge.runtime.archive.rows import (
     STAGED,
@@ -122,7 +122,7 @@ def _windows(
     for row, path in enumerate(paths):
         error = None
         try:
-            with local_copy(path) as local:
+            with local_recording(path) as local:
                 for window in recorded_windows(
                     local, config.window_s, config.hop_s, task.first_window, task.last_window
                 ):
@@ -192,6 +192,8 @@ def _staged(job: Job, paths: Sequence[Path], n_questions: int) -> Iterator[Said]
     """Yield what spans hold in turn, up to the first that could not be heard to its end."""
     for path in paths:
         with job.reading(SPANS), pq.ParquetFile(path) as file:
+            if file.schema_arrow != pa.schema(STAGED):
+                raise pa.ArrowInvalid(f"{path.name} has not the columns of a span")
             for batch in file.iter_batches(batch_size=1024 * n_questions):
                 rows = batch.to_pylist()
                 for first in range(0, len(rows), n_questions):
@@ -203,8 +205,10 @@ def _staged(job: Job, paths: Sequence[Path], n_questions: int) -> Iterator[Said]
 
 
 def _error_of(path: Path) -> str | None:
-    found = pq.read_metadata(path).metadata[b"error"].decode()
-    return found or None
+    found = (pq.read_metadata(path).metadata or {}).get(b"error")
+    if found is None:
+        raise pa.ArrowInvalid(f"{path.name} is not whole")
+    return found.decode() or None
 
 
 def span_path(job: Job, task: Task) -> Path:

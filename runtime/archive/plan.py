@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ _LONG_BYTES = 8 * _MIB  # a recording of so many is asked how long it is
 _ARE_MANY = 10_000  # recordings: enough for all workers, and too many to open before the first
 _LONG_S = 3600.0  # from here on it is heard in spans
 SPAN_S = 1800.0
+_MONTH = re.compile(rf"\d{{4}}-\d\d|{UNKNOWN_MONTH}")
 _MAX_SPANS = 1000  # a header may say anything
 
 
@@ -52,6 +54,25 @@ class Task:
     first_window: int = 0
     last_window: int | None = None
     n_bytes: int = 0
+
+    def is_of(self, n_recordings: int) -> bool:
+        """Tell whether it can be of a listing of so many recordings."""
+        is_of_rows = self.piece >= 0 and 0 <= self.first < self.last <= n_recordings
+        return is_of_rows and _MONTH.fullmatch(self.month) is not None
+
+
+PLANNED = pa.schema(
+    [
+        pa.field("piece", pa.int64(), nullable=False),
+        pa.field("month", pa.string(), nullable=False),
+        pa.field("first", pa.int64(), nullable=False),
+        pa.field("last", pa.int64(), nullable=False),
+        pa.field("span", pa.int64()),
+        pa.field("first_window", pa.int64(), nullable=False),
+        pa.field("last_window", pa.int64()),
+        pa.field("n_bytes", pa.int64(), nullable=False),
+    ]
+)
 
 
 def plan(listing: pa.Table, hop_s: float) -> list[Task]:

@@ -14,7 +14,7 @@ from listen_edge.bundle.opening import Bundle
 from listen_edge.runtime.archive.engines import Engines
 from listen_edge.runtime.archive.job import PLAN, SPANS, Job
 from listen_edge.runtime.archive.piece import Hearer, Tell, join, span_path
-from listen_edge.runtime.archive.plan import Task, plan
+from listen_edge.runtime.archive.plan import PLANNED, Task, plan
 from listen_edge.runtime.archive.scan_config import ScanConfig
 from listen_edge.runtime.verify import self_test
 
@@ -58,9 +58,15 @@ def planned(job: Job, hop_s: float) -> list[Task]:
     if not path.exists():
         tasks = plan(job.listing(), hop_s)
         columns = {one.name: [getattr(task, one.name) for task in tasks] for one in fields(Task)}
-        job.write(path, pa.table(columns))
+        job.write(path, pa.table(columns, schema=PLANNED))
     with job.reading(PLAN):
-        return [Task(**row) for row in pq.read_table(path).to_pylist()]
+        found = pq.ParquetFile(path).read()
+        if found.column_names != PLANNED.names:
+            raise pa.ArrowInvalid("it has not the columns of a plan")
+        tasks = [Task(**row) for row in found.cast(PLANNED).to_pylist()]
+        if not all(task.is_of(job.described["listing"]["recordings"]) for task in tasks):
+            raise pa.ArrowInvalid("it is not of these recordings")
+    return tasks
 
 
 def run(

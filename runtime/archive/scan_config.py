@@ -9,7 +9,7 @@ from typing import Any
 from listen_edge import __version__
 from listen_edge.bundle.opening import Bundle
 from listen_edge.errors import ListenEdgeError
-from listen_edge.runtime.archive.job import Unit
+from listen_edge.runtime.archive.description import Unit
 from listen_edge.runtime.engine import Engine, load
 from listen_edge.runtime.listening.listen_config import ListenConfig
 from listen_edge.runtime.listening.question import Question, by_concept

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from listen_edge.errors import ListenEdgeError, one_line
 from listen_edge.json_fields import parse_json
 from listen_edge.log_mel import SAMPLE_RATE
+from listen_edge.printable import printable
 from listen_edge.replacing import replacing
 
 JOURNAL, TABLE, AUDIO = "mining.jsonl", "meta.csv", "audio"
@@ -88,13 +89,15 @@ class MinedFolder:
         described: the run, in JSON's types: another one may not go on here.
 
     Raises:
-        ListenEdgeError: it holds another run or a damaged journal, or cannot be written to.
+        ListenEdgeError: it holds another run, a damaged journal or files of somebody else, or
+            cannot be written to.
     """
 
     def __init__(self, folder: Path, described: Mapping[str, Any]) -> None:
         self._folder = folder
         self._places: dict[str, int] = {}  # recording -> where its last line begins
         with self._writing():
+            _refuse_strangers(folder)
             (folder / AUDIO).mkdir(parents=True, exist_ok=True)
             self._journal = (folder / JOURNAL).open("a+b")
             try:
@@ -137,8 +140,8 @@ class MinedFolder:
                 self._places[self._parsed(line).recording] = place
             elif line != _line(described):
                 raise ListenEdgeError(
-                    f"{self._folder}: holds another run (bundle, questions or options differ, see "
-                    f"{JOURNAL}); give another --out"
+                    f"{printable(self._folder)}: holds another run (bundle, questions or options "
+                    f"differ, see {JOURNAL}); give another --out"
                 )
         end = self._journal.tell() - len(line)
         self._journal.truncate(end)  # what a killed process wrote in part
@@ -162,7 +165,8 @@ class MinedFolder:
             finds = Finds(**parse_json(line))
         except (ValueError, TypeError) as err:
             raise ListenEdgeError(
-                f"{self._folder / JOURNAL}: damaged ({one_line(err)}); give another --out"
+                f"{printable(self._folder / JOURNAL)}: damaged ({one_line(err)}); give another "
+                "--out"
             ) from err
         return finds
 
@@ -187,8 +191,22 @@ class MinedFolder:
             yield
         except OSError as err:
             raise ListenEdgeError(
-                f"--out {self._folder}: cannot be written ({one_line(err)}); what is in it is kept"
+                f"--out {printable(self._folder)}: cannot be written ({one_line(err)}); what is in "
+                "it is kept"
             ) from err
+
+
+def _refuse_strangers(folder: Path) -> None:
+    """Refuse a folder that no run began: the table would take another one's place."""
+    if (folder / JOURNAL).exists() or not folder.exists():
+        return
+    others = [path for path in folder.iterdir() if path.name[0] != "." and path.name != AUDIO]
+    others += (folder / AUDIO).glob("*")
+    if others:
+        raise ListenEdgeError(
+            f"{printable(folder)}: holds files that mining did not write "
+            f"({printable(min(others).name)}); give an empty folder or a new one"
+        )
 
 
 def as_flac(samples: NDArray[np.float32]) -> bytes:

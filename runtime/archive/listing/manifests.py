@@ -138,14 +138,16 @@ def _paths(where: str, column: pa.ChunkedArray, name: str) -> list[bytes]:
 
 
 def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return a column whose values are written once each, or in long arrays, as plain ones."""
+    """Return a column with its values once each, in a long array or a view, as a plain one."""
     kind = column.type
     if pa.types.is_dictionary(kind):
         return _plain(column.cast(kind.value_type))
     for is_kind, plain in (
         (pa.types.is_null, pa.string()),
         (pa.types.is_large_string, pa.string()),
+        (pa.types.is_string_view, pa.string()),
         (pa.types.is_large_binary, pa.binary()),
+        (pa.types.is_binary_view, pa.binary()),
     ):
         if is_kind(kind):
             return column.cast(plain)
@@ -202,4 +204,12 @@ def _carried(where: str, own: pa.Table) -> pa.Table:
             "name; rename it"
         )
     columns = {name: _plain(own[name]) for name in own.column_names}
+    for name, column in columns.items():
+        try:
+            column.slice(0, 1).take(pa.array([0][: len(column)], pa.int64()))
+        except pa.ArrowException as err:  # pyarrow reads more types than it can put in order
+            raise ListenEdgeError(
+                f"{where}: the column {escaped(name)} is of {printable(str(column.type))}, which "
+                "cannot be carried along; leave it out or write it as another type"
+            ) from err
     return pa.table(columns) if columns else own

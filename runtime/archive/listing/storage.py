@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -204,6 +205,28 @@ def local_copy(path: bytes) -> Iterator[Path]:
         )
         _download(named, copy)
         yield copy
+
+
+@contextmanager
+def local_recording(path: bytes) -> Iterator[Path]:
+    """Yield where a listed recording lies on this machine; see local_copy.
+
+    A list may name anything: a pipe would be waited for, a device has no end.
+
+    Raises:
+        AudioError: it is no file, or as local_copy.
+    """
+    with local_copy(path) as local:
+        try:
+            is_file = stat.S_ISREG(os.stat(local).st_mode)
+        except OSError as err:
+            reason = (err.strerror or str(err)).lower()
+            raise AudioError(f"{printable(local)}: {reason}") from err
+        except ValueError as err:  # a NUL
+            raise AudioError(f"{printable(local)}: no file can have this name") from err
+        if not is_file:
+            raise AudioError(f"{printable(local)}: is no file; expected a recording")
+        yield local
 
 
 def _download(url: str, copy: Path) -> None:

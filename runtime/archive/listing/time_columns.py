@@ -15,6 +15,8 @@ from listen_edge.runtime.archive.listing.recorded_at import (
 from listen_edge.runtime.archive.rows import TIME
 
 USUAL = ("recorded_at", "start_time", "start")  # looked for in this order
+_PER_S = {"s": 1, "ms": 10**3, "us": 10**6}
+_YEAR_2_S, _YEAR_9999_S = -62_104_060_800, 253_370_764_800  # what datetime holds, in any zone
 _FIRST_S, _END_S = 31_536_000, 4_102_444_800  # 1971 and 2100: a time, and no offset in a recording
 
 
@@ -29,7 +31,7 @@ def times_in_column(column: pa.ChunkedArray, timezone: str | None) -> Times:
     values = column.combine_chunks()
     kind = values.type
     if pa.types.is_timestamp(kind):
-        values = values.cast(pa.timestamp("us", kind.tz), safe=False)
+        values = _in_range(values).cast(pa.timestamp("us", kind.tz), safe=False)
         if kind.tz is not None:
             return _certain(values)
         local = values.to_numpy(zero_copy_only=False).astype("M8[us]")
@@ -39,6 +41,16 @@ def times_in_column(column: pa.ChunkedArray, timezone: str | None) -> Times:
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return times_in_texts(values.cast(pa.string()), timezone)
     return _certain(pa.nulls(len(values), TIME))
+
+
+def _in_range(timestamps: pa.Array) -> pa.Array:
+    """Return timestamps; null for years that no calendar here has."""
+    numbers, unit = timestamps.cast(pa.int64()), timestamps.type.unit
+    if unit == "ns":  # 1677 to 2262
+        return timestamps
+    is_late = pc.greater_equal(numbers, _YEAR_2_S * _PER_S[unit])
+    is_early = pc.less(numbers, _YEAR_9999_S * _PER_S[unit])
+    return pc.if_else(pc.and_(is_late, is_early), timestamps, None)
 
 
 def _seconds(values: pa.Array) -> Times:

@@ -12,6 +12,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.dataset as ds
 
 from listen_edge.concepts import may_be_confused
@@ -19,6 +20,7 @@ from listen_edge.errors import AudioError, ListenEdgeError
 from listen_edge.printable import printable
 from listen_edge.question import parse_concept
 from listen_edge.runtime.archive.job import RECORDINGS, Job
+from listen_edge.runtime.archive.parts import read_part
 from listen_edge.runtime.archive.review.sample import one_path
 from listen_edge.runtime.archive.review.spans import read_recorded
 from listen_edge.runtime.archive.review.verdicts import read_verdicts
@@ -26,6 +28,8 @@ from listen_edge.runtime.measure.mined_folder import Finds, MinedFolder
 from listen_edge.runtime.measure.mining_config import MiningConfig
 
 _LICENCES = ("licence", "license")  # columns of a manifest
+_SAID = (*_LICENCES, "label")  # all that is read of one
+_OF_RECORDING = ("recording", "path", "n_windows", "duration_s")
 _COLUMNS = ("recording", "start_s", "end_s", "question", "concept", "presence")
 
 
@@ -61,7 +65,7 @@ def mine_scan(
     described = {**scan, **asdict(config), "concepts": list(concepts.values())}
     miner = _Miner(job, config, concepts)
     with MinedFolder(out, described) as mined:
-        for part in sorted(Path(one.path) for one in job.recordings().get_fragments()):
+        for part in job.parts(RECORDINGS):
             yield from miner.mine(part, mined)
 
 
@@ -91,14 +95,15 @@ class _Miner:
 
     def mine(self, part: Path, mined: MinedFolder) -> Iterator[Finds]:
         """Yield the finds of each recording of a piece."""
-        with self._job.reading(RECORDINGS):
-            recordings = ds.dataset(part).to_table().to_pylist()
-        answers = self._job.folder / "answers" / part.parent.name / part.name
-        with self._job.reading("answers"):
-            found = ds.dataset(answers).to_table(columns=[*_COLUMNS], filter=self._wanted)
+        said = [field.name for field in self._job.carried if field.name in _SAID]
+        parts = read_part(self._job, RECORDINGS, part, [*_OF_RECORDING, *said])
+        recordings = [row for batch in parts for row in batch.to_pylist()]
         wrong: dict[str, list[dict[str, Any]]] = defaultdict(list)
-        for row in found.sort_by("start_s").to_pylist():
-            wrong[row["recording"]].append(row)
+        answers = self._job.folder / "answers" / part.parent.name / part.name
+        for batch in read_part(self._job, "answers", answers, _COLUMNS, texts=["question"]):
+            found = pa.Table.from_batches([batch]).filter(self._wanted)
+            for row in found.sort_by("start_s").to_pylist():
+                wrong[row["recording"]].append(row)
         paths: dict[str, list[bytes]] = defaultdict(list)
         for one in recordings:
             paths[one["recording"]].append(one["path"])

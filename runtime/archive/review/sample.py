@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.dataset as ds
+import pyarrow.compute as pc
 
 from listen_edge.errors import AudioError, ListenEdgeError
 from listen_edge.printable import printable
-from listen_edge.runtime.archive.job import Job
+from listen_edge.runtime.archive.job import RECORDINGS, Job
+from listen_edge.runtime.archive.parts import read_rows
 from listen_edge.runtime.archive.review.drawing import Drawn, draw
 from listen_edge.runtime.archive.review.spans import Span, read_recorded
 from listen_edge.runtime.archive.review.strata import REVIEW, Strata, write_strata
@@ -69,6 +70,12 @@ class _Wanted:
         }
 
 
+def check_size(n: int) -> None:
+    """Raise ListenEdgeError unless so many rows of a question can be drawn."""
+    if not 1 <= n <= MAX_SAMPLE:
+        raise ListenEdgeError(f"--sample {n}: expected 1 to {MAX_SAMPLE} clips of each question")
+
+
 def draw_sample(folder: Path, n: int, seed: int = 0) -> Sample:
     """Draw rows of each question of a scan, write their clips and the table for verdicts.
 
@@ -85,8 +92,7 @@ def draw_sample(folder: Path, n: int, seed: int = 0) -> Sample:
             or a folder that cannot be written to.
         AudioError: not one of the clips could be cut from its recording.
     """
-    if not 1 <= n <= MAX_SAMPLE:
-        raise ListenEdgeError(f"--sample {n}: expected 1 to {MAX_SAMPLE} clips of each question")
+    check_size(n)
     job = Job(folder)
     _refuse_unfinished(job)
     table = read_table(folder)
@@ -163,12 +169,12 @@ def _write_clips(job: Job, wanted: Iterable[_Wanted]) -> Iterator[tuple[str, Aud
 
 def paths_of(job: Job, recordings: Iterable[str]) -> dict[str, list[bytes]]:
     """Return recording -> its paths; more than one where their names look the same."""
-    wanted = ds.field("recording").isin(pa.array(sorted(recordings), pa.string()))
-    with job.reading("recordings"):
-        found = job.recordings().to_table(columns=["recording", "path"], filter=wanted)
+    wanted = pa.array(sorted(recordings), pa.string())
     paths: dict[str, list[bytes]] = defaultdict(list)
-    for row in found.to_pylist():
-        paths[row["recording"]].append(row["path"])
+    for batch in read_rows(job, RECORDINGS, ["recording", "path"]):
+        found = batch.filter(pc.is_in(batch.column("recording"), wanted))
+        for row in found.to_pylist():
+            paths[row["recording"]].append(row["path"])
     return paths
 
 

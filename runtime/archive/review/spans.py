@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from listen_edge.audio.recording import Recording
 from listen_edge.errors import AudioError
 from listen_edge.log_mel import SAMPLE_RATE
 from listen_edge.printable import printable
-from listen_edge.runtime.archive.listing.storage import local_copy
+from listen_edge.runtime.archive.listing.storage import local_recording
 
 Span = tuple[float, float]  # seconds
 _SHORTFALL_S = 0.1  # of a span at the end: coded lengths are not exact
@@ -30,11 +31,12 @@ def read_recorded(
     Raises:
         AudioError: names the recording.
     """
-    with local_copy(path) as local:
-        try:
-            yield from read_spans(local, spans, margin_s=margin_s)
-        except AudioError as err:
-            raise AudioError(str(err).replace(printable(local), recording)) from err
+    here: str | Path = os.fsdecode(path)
+    try:
+        with local_recording(path) as here:
+            yield from read_spans(here, spans, margin_s=margin_s)
+    except AudioError as err:
+        raise AudioError(str(err).replace(printable(here), recording)) from err
 
 
 def read_spans(

@@ -16,20 +16,20 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from listen_edge.errors import ListenEdgeError, one_line
 from listen_edge.json_fields import malformed_fields, parse_json
 from listen_edge.printable import printable
 from listen_edge.runtime.archive.job import Job
+from listen_edge.runtime.archive.parts import read_rows
 
 REVIEW, STRATA = "review", "strata.json"
 SCHEMA = 1
 State = Literal["present", "uncertain", "absent"]
 LEFT_OUT = -1  # the stratum of what could not be heard
 _ABSENT, _PRESENT = (0.1, 0.5), (0.5,)  # cuts of 0 to off, and of on to 1
-_ROWS = 1 << 16  # of a batch
+_TEXTS = ("recording", "question", "state", "reason")
 
 
 @dataclass(frozen=True)
@@ -136,18 +136,14 @@ def divisions(job: Job) -> dict[str, Division]:
 def batches(job: Job, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
     """Yield a scan's rows, of any number, a few at a time; one question to a batch.
 
-    Texts come as dictionaries. File after file: pyarrow's scanner reads on while its batches wait,
-    and holds all of them where they are taken more slowly than a disk gives them.
+    Texts come as dictionaries.
     """
-    texts = [name for name in ("recording", "question", "state", "reason") if name in columns]
-    for path in sorted(fragment.path for fragment in job.rows().get_fragments()):
-        with job.reading(job.unit), pq.ParquetFile(path, read_dictionary=texts) as file:
-            for batch in file.iter_batches(_ROWS, columns=[*columns]):
-                asked = batch.column("question")
-                for question in pc.unique(asked).dictionary.to_pylist():
-                    of_one = batch.filter(pa.array(_is(asked, question)))
-                    if of_one.num_rows:
-                        yield of_one
+    for batch in read_rows(job, job.unit, columns, texts=_TEXTS):
+        asked = batch.column("question")
+        for question in pc.unique(asked).dictionary.to_pylist():
+            of_one = batch.filter(pa.array(_is(asked, question)))
+            if of_one.num_rows:
+                yield of_one
 
 
 def write_strata(job: Job, strata: Sequence[Strata]) -> None:

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from listen_edge.errors import ListenEdgeError
 from listen_edge.printable import escaped
-from listen_edge.runtime.archive.job import LISTING, Job
+from listen_edge.runtime.archive.job import Job
+from listen_edge.runtime.archive.parts import read_listing
 
 MAX_PLACES = 1_000  # what is beyond is counted together
 OTHERS, NOT_SAID = "all others", "not said"
@@ -78,11 +78,10 @@ class Places:
 def _folder_of_all(job: Job) -> str:
     """Return the folder that all recordings are below, with the slash at its end."""
     least = greatest = None
-    with job.reading(LISTING), pq.ParquetFile(job.folder / LISTING) as file:
-        for batch in file.iter_batches(columns=["recording"]):
-            found = pc.min_max(batch.column(0)).as_py()
-            least = min(found["min"], least or found["min"])
-            greatest = max(found["max"], greatest or found["max"])
+    for batch in read_listing(job, ["recording"]):
+        found = pc.min_max(batch.column(0)).as_py()
+        least = min(found["min"], least or found["min"])
+        greatest = max(found["max"], greatest or found["max"])
     both = zip(least or "", greatest or "", strict=False)
     common = "".join(one for one, _ in takewhile(lambda pair: pair[0] == pair[1], both))
     return common[: common.rfind("/") + 1]

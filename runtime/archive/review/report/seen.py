@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
-import pyarrow.parquet as pq
 
 from listen_edge.runtime.archive.job import RECORDINGS, Job
+from listen_edge.runtime.archive.parts import read_rows
 from listen_edge.runtime.archive.review.report import recordings
 from listen_edge.runtime.archive.review.report.clock import Clock
 from listen_edge.runtime.archive.review.report.counts import Counts
@@ -23,7 +22,6 @@ from listen_edge.runtime.archive.review.report.sheet import Pick, Sheet
 MAX_SOUND_BYTES = 8 << 20  # in the page, where it takes a third more
 MAX_EACH = 6  # clips of a question, of the surest and of the least certain
 _CLIP_BYTES = 36_000  # about
-_ROWS = 1 << 16  # of a batch
 _COLUMNS = ("question", "recording", "heard_at", "start_s")
 _OF_ANSWERS = (*_COLUMNS, "end_s", "state", "reason", "presence")
 _REPEATED = ("question", "recording", "state")  # texts that are never null, read as dictionaries
@@ -60,12 +58,12 @@ def see(job: Job, zone: ZoneInfo, by: str | None) -> Seen:
     places, asked = Places(job, by), job.described["questions"]
     counts = Counts([one["question"] for one in asked], Clock(zone), places)
     found, sheet = Recordings(places), Sheet(_middles(job), _n_each(len(asked)))
-    for batch in _batches(job, RECORDINGS, job.recordings(), [*recordings.COLUMNS, places.column]):
+    for batch in read_rows(job, RECORDINGS, [*recordings.COLUMNS, places.column], _REPEATED):
         found.add(batch)
         if job.unit == "events":
             counts.add_listened(batch)
     columns = _OF_EVENTS if job.unit == "events" else _OF_ANSWERS
-    for batch in _batches(job, job.unit, job.rows(), [*columns, places.column]):
+    for batch in read_rows(job, job.unit, [*columns, places.column], _REPEATED):
         question = counts.numbers(batch.column("question"))
         if job.unit == "events":
             counts.add_events(batch, question)
@@ -90,27 +88,11 @@ def _n_each(n_questions: int) -> int:
     return min(MAX_EACH, max(1, n_fitting))
 
 
-def _batches(
-    job: Job, name: str, table: ds.Dataset, columns: Sequence[str]
-) -> Iterator[pa.RecordBatch]:
-    """Yield a table's rows a few at a time, however many there are.
-
-    The parts are read one after another: a scanner of the whole table reads ahead of whoever takes
-    longer than it, by hundreds of MB.
-    """
-    wanted = [*dict.fromkeys(columns)]
-    texts = [one for one in _REPEATED if one in wanted]
-    with job.reading(name):
-        for path in table.files:
-            with pq.ParquetFile(path, read_dictionary=texts) as part:
-                yield from part.iter_batches(batch_size=_ROWS, columns=wanted)
-
-
 def _clips(job: Job, picks: Sequence[Pick]) -> dict[Pick, Clip]:
     """Return each pick's sound, as much as the page may hold."""
     names = pa.array(sorted({pick.recording for pick in picks}), pa.string())
     paths: dict[str, bytes] = {}
-    for batch in _batches(job, RECORDINGS, job.recordings(), ["recording", "path"]):
+    for batch in read_rows(job, RECORDINGS, ["recording", "path"]):
         found = batch.filter(pc.is_in(batch.column("recording"), names)).to_pydict()
         paths.update(zip(found["recording"], found["path"], strict=True))
     clips: dict[Pick, Clip] = {}
