@@ -80,6 +80,15 @@ def test_a_scan_of_a_file_and_a_replay_of_it_give_the_same_events(
     assert sorted(rows) == sorted(expected) and {row[0] for row in rows} == {"dog barking", "siren"}
 
 
+def test_without_events_on_and_off_make_states(night: Path, tmp_path: Path) -> None:
+    _scan(night, "--ask", "siren?", "--llm", "never", "--out", tmp_path / "out", "--on", "0.3")
+    table = Job(tmp_path / "out").rows().to_table().to_pandas()
+    present = table[table["presence"] >= 0.3]
+    assert len(present) and set(present["state"]) == {"present"}
+    assert Job(tmp_path / "out").described["state"] == {"on": 0.3, "off": 0.3}
+    assert Job(tmp_path / "out").described["questions"][0]["on"] == 0.9  # the bundle's, of events
+
+
 def test_pandas_polars_and_duckdb_read_the_tables(night: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     _scan(night, *ASKED, "--llm", "never", "--out", out)

@@ -16,10 +16,11 @@ from listen_edge.cli.options import engine_options
 from listen_edge.cli.scan_review import Reviewing, review, review_options
 from listen_edge.errors import require
 from listen_edge.runtime.listening.liveness import LivenessConfig
+from listen_edge.runtime.thresholds import Thresholds, chosen_thresholds
 
 if TYPE_CHECKING:
     from listen_edge.bundle.opening import Bundle
-    from listen_edge.runtime.archive.job import Job
+    from listen_edge.runtime.archive.job import Job, Unit
     from listen_edge.runtime.archive.scan_config import ScanConfig
     from listen_edge.runtime.listening.listen_config import ListenConfig
 
@@ -93,7 +94,8 @@ def scan(
     columns are carried along, or a URL of one of these. A scan that was stopped or killed goes on
     where it was. What cannot be heard is told in OUT/failed.parquet.
 
-    With --sample or --mine and without INPUT, OUT is a scan that is done.
+    Without --events, --on and --off are what makes a window present and absent, as for `ask`. With
+    --sample or --mine and without INPUT, OUT is a scan that is done.
     """
     require("pyarrow", "scan")
     reviewing = Reviewing.taken_from(options)
@@ -107,13 +109,9 @@ def scan(
     from listen_edge.bundle.opening import open_bundle
     from listen_edge.runtime.archive.job import begin
     from listen_edge.runtime.archive.listing.inputs import ListingOptions, list_recordings
-    from listen_edge.runtime.archive.scan_config import ScanConfig
 
     opened = open_bundle(bundle)
-    config = ScanConfig.of(
-        opened, questions, _listening(opened, **options), "events" if events else "answers",
-        llm=llm, backend=backend,
-    )  # fmt: skip
+    config = _config(opened, questions, events, llm=llm, backend=backend, **options)
     listing = list_recordings(inputs, ListingOptions(path_column, time_column, timezone))
     for note in listing.notes:
         click.echo(f"listen-edge: {note}", err=True)
@@ -130,6 +128,32 @@ class _Wanted(NamedTuple):
     threads: int | None
     address: str | None
     resources: dict[str, float]
+
+
+def _config(
+    opened: Bundle,
+    questions: tuple[str, ...],
+    events: bool,
+    *,
+    on: float | None,
+    off: float | None,
+    llm: str,
+    backend: str,
+    **options: Any,
+) -> ScanConfig:
+    """Return what is asked; --on and --off are those of events, without events of states."""
+    from listen_edge.runtime.archive.scan_config import ScanConfig
+
+    state = Thresholds(opened.manifest.on_threshold, opened.manifest.off_threshold)
+    if events:
+        listening = _listening(opened, on=on, off=off, **options)
+    else:
+        listening, state = (
+            _listening(opened, on=None, off=None, **options),
+            chosen_thresholds(on, off, state),
+        )
+    unit: Unit = "events" if events else "answers"
+    return ScanConfig.of(opened, questions, listening, unit, state=state, llm=llm, backend=backend)
 
 
 def _listening(opened: Bundle, **options: Any) -> ListenConfig:

@@ -51,6 +51,7 @@ class ScanConfig:
         config: ListenConfig,
         unit: Unit,
         *,
+        state: Thresholds,
         llm: str,
         backend: str,
     ) -> ScanConfig:
@@ -74,7 +75,7 @@ class ScanConfig:
             bundle_id=bundle.id,
             questions=asked,
             unit=unit,
-            state=Thresholds(manifest.on_threshold, manifest.off_threshold),
+            state=state,
             hop_s=hop_s,
             window_s=manifest.window_s,
             gate_dbfs=config.gate_dbfs,
