@@ -195,6 +195,8 @@ def _saying_how_to_go_on() -> Iterator[None]:
     """Let SIGTERM and SIGHUP end a scan as Ctrl-C does: copies and workers go with it."""
 
     def stop(number: int, frame: FrameType | None) -> NoReturn:
+        for one in numbers:  # `timeout` sends two: the second would end what frees engines
+            signal.signal(one, signal.SIG_IGN)
         raise SystemExit(128 + number)  # the shell's own code: the scan is not done
 
     numbers = [one for one in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(one) == _DEFAULT]
