@@ -104,6 +104,7 @@ def test_the_folder_of_a_scan_is_no_part_of_the_archive(archive: Path) -> None:
     for name in ("scan.json", "listing.parquet", "review/clips/z.flac"):
         _file(archive / "a/job" / name)
     assert _paths("a") == ["a/deep/y.FLAC", "a/x.wav"]
+    assert _list("a").notes == ()
     assert _paths("a/job/review") == ["a/job/review/clips/z.flac"]
     with pytest.raises(AudioError, match="no INPUT"):
         _list()

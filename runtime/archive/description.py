@@ -100,7 +100,8 @@ def _check(described: dict[str, Any]) -> None:
         raise ValueError("questions: none, or one of them twice")
     if not (0 < one.hop_s <= one.window_s <= _MAX_S and one.listing.recordings > 0):
         raise ValueError("hop_s, window_s or the number of recordings is out of range")
-    if not all(0 <= pair.off <= pair.on <= 1 for pair in (one.state, *one.questions)):
+    pairs: list[_State | _Asked] = [one.state, *one.questions]
+    if not all(0 <= pair.off <= pair.on <= 1 for pair in pairs):
         raise ValueError("thresholds are out of range")
 
 

@@ -137,6 +137,7 @@ class _Walk:
         """Add the recordings of a folder; return the names of the folders in it."""
         folders: list[bytes] = []
         links: list[tuple[bytes, bytes]] = []
+        others: list[bytes] = []
         n_of_scan = 0
         for entry in entries:
             name = entry.name
@@ -151,9 +152,11 @@ class _Walk:
                     key = os.path.realpath(entry.path) if entry.is_symlink() else real + name
                     self._found.add(path + name, key, status)
                 else:
-                    self._others.add(name)
+                    others.append(name)
         if n_of_scan == len(_OF_SCAN):
             return []
+        for name in others:
+            self._others.add(name)
         self._links += sorted(link for link in links if self._is_wanted(_may_hold, link[1]))
         return [name for name in folders if self._is_wanted(_may_hold, below + name)]
 
