@@ -20,7 +20,8 @@ from listen_edge.runtime.thresholds import Thresholds, chosen_thresholds
 
 if TYPE_CHECKING:
     from listen_edge.bundle.opening import Bundle
-    from listen_edge.runtime.archive.job import Job, Unit
+    from listen_edge.runtime.archive.description import Unit
+    from listen_edge.runtime.archive.job import Job
     from listen_edge.runtime.archive.scan_config import ScanConfig
     from listen_edge.runtime.listening.listen_config import ListenConfig
 
