@@ -34,8 +34,9 @@ def report(
     """Draw what a scan heard, or how training runs went.
 
     Of a scan's folder: one HTML page with what was not heard, presence over time of day and date,
-    counts by site, what was checked by hand, and the most and the least certain clips. It needs
-    nothing else and asks nobody. Of training runs: loss and held-out AUROC, and where they ended.
+    counts by site, what was checked by hand, and the most and the least certain clips, which are
+    read where they lie. The page needs nothing else. Of training runs: loss and held-out AUROC,
+    and where they ended.
     """
     scans = [folder for folder in folders if (folder / SCAN).exists()]
     if not scans:
