@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import datetime, timezone
 from typing import Any, ClassVar, Literal, TypeVar
 
@@ -35,7 +35,7 @@ class JsonLine:
 
     def to_json_line(self, now: datetime | None = None) -> str:
         """Return the line without its newline; `now` is the time of the line, in UTC."""
-        values = asdict(self)
+        values = vars(self).copy()  # as asdict, which takes as long as all the rest: no field nests
         for name, digits in self.DIGITS.items():
             values[name] = _rounded(values[name], digits)
         return json_line(self.TYPE, self._to_keys(values), now)
