@@ -232,6 +232,16 @@ def test_lines_are_streamed_with_heartbeats(served: Served) -> None:
     assert Answer.from_json_line(told[1].removeprefix("data: ")) == answer
 
 
+def test_the_lines_of_a_window_are_sent_together(served: Served) -> None:
+    with served.client.stream("GET", "v1/stream", params={"kind": "answer"}) as response:
+        sent, n_lines = response.iter_text(), [0]
+        for _ in range(20):
+            served.service.hear("kitchen", "kettle", 0.1)
+        while sum(n_lines) < 20:
+            n_lines.append(next(sent).count("event: answer"))
+    assert len([n for n in n_lines if n]) <= 3
+
+
 def _told(lines: Iterator[str]) -> Iterator[str]:
     return (line for line in lines if line.startswith(("event:", "data:")))
 

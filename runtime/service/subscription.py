@@ -25,6 +25,8 @@ class Subscription:
 
     Attributes:
         n_dropped: lines that the reader has missed.
+        on_news: called, from any thread, when there is a line after there was none, and when it
+            is closed; for a reader that does not wait in `get`. Never waits.
     """
 
     def __init__(
@@ -39,15 +41,19 @@ class Subscription:
         self._is_closed = False
         self._changed = threading.Condition()
         self.n_dropped = 0
+        self.on_news: Callable[[], None] = lambda: None
 
     def offer(self, line: Line) -> None:
         """Take a line if it is wanted; never waits."""
         if not isinstance(line, self._kinds):
             return
         with self._changed:
+            was_empty = not self._lines
             self.n_dropped += len(self._lines) == self._lines.maxlen
             self._lines.append(line)
             self._changed.notify_all()
+        if was_empty:
+            self.on_news()
 
     def get(self, timeout_s: float) -> Line | None:
         """Return the next line; None if none came in time, or after close."""
@@ -73,6 +79,7 @@ class Subscription:
             self._is_closed = True
             self._lines.clear()
             self._changed.notify_all()
+        self.on_news()
         self._on_close(self)
 
     def __enter__(self) -> Subscription:

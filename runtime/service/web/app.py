@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
@@ -63,7 +60,6 @@ def create_app(service: Service, settings: WebConfig, limits: Limits | None = No
         description=_DESCRIPTION,
         docs_url=None,
         redoc_url=None,
-        lifespan=_lifespan,
         responses=_PROBLEMS,
     )
     app.state.service, app.state.limits = service, limits
@@ -90,13 +86,3 @@ class _App(FastAPI):
         document = super().openapi()
         document["components"]["schemas"].update(chat_shapes.schemas())
         return document
-
-
-@asynccontextmanager
-async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Threads that wait for lines live as long as the server."""
-    app.state.waiting = ThreadPoolExecutor(app.state.limits.n_streams, "stream")
-    try:
-        yield
-    finally:
-        app.state.waiting.shutdown(wait=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+from contextlib import suppress
 
 from fastapi import FastAPI
 from uvicorn import Config, Server
@@ -19,6 +20,7 @@ from listen_edge.runtime.service.web.connection import TimedProtocol
 _HEAD_BYTES = 16 << 10  # of a request's first line and headers
 _N_CONNECTIONS = 64
 _START_S, _STOP_S, _GRACE_S = 10.0, 3.0, 1
+_TICK_S = 1.0  # the date in responses is so old at most
 
 
 class WebServer:
@@ -59,9 +61,9 @@ class WebServer:
 
     def stop(self) -> None:
         """End within 3 s: streams end at once, requests have one second. May be called twice."""
-        self._server.should_exit = True
         for lines in self._app.state.looking_on.copy():
             lines.close()
+        self._server.end()
         if self._thread is not None:
             self._thread.join(_STOP_S)
             self._thread = None
@@ -86,10 +88,26 @@ class _Server(Server):
     def __init__(self, config: Config) -> None:
         super().__init__(config)
         self.is_up = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._is_ending = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        self._loop = asyncio.get_running_loop()
         self.is_up.set()
+
+    async def main_loop(self) -> None:
+        """As uvicorn's, which wakes ten times a second to see whether it is to end."""
+        while not await self.on_tick(0):
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._is_ending.wait(), _TICK_S)
+
+    def end(self) -> None:
+        """Ask it to end; from any thread."""
+        self.should_exit = True
+        if self._loop is not None:
+            with suppress(RuntimeError):  # it has ended
+                self._loop.call_soon_threadsafe(self._is_ending.set)
 
 
 def _server(app: FastAPI) -> _Server:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import AsyncIterator
-from concurrent.futures import Executor
+from contextlib import suppress
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
@@ -25,7 +24,8 @@ router = APIRouter(prefix="/v1", tags=["stream"])
 
 Kind = Literal["answer", "event", "health", "heard"]
 _CLASSES = {"answer": Answer, "event": Event, "health": Health, "heard": HeardLine}
-_RETRY_MS, _WAIT_S = 2000, 1.0
+_RETRY_MS = 2000
+_LINGER_S = 0.2  # from the first line to what is sent
 
 
 @router.get(
@@ -59,8 +59,7 @@ def stream(
         raise
     looking_on: set[Subscription] = request.app.state.looking_on
     looking_on.add(lines)
-    lines_sent = _sent(lines, request.app.state.waiting, limits.heartbeat_s)
-    return _Stream(lines_sent, lines, places, looking_on)
+    return _Stream(_sent(lines, limits.heartbeat_s), lines, places, looking_on)
 
 
 class _Stream(StreamingResponse):
@@ -85,25 +84,30 @@ class _Stream(StreamingResponse):
             self._places.release()
 
 
-async def _sent(lines: Subscription, pool: Executor, heartbeat_s: float) -> AsyncIterator[str]:
-    """Yield what is sent; a thread of the pool waits for each line."""
-    loop = asyncio.get_running_loop()
-    n_missed, sent_at = 0, time.monotonic()
+async def _sent(lines: Subscription, heartbeat_s: float) -> AsyncIterator[str]:
+    """Yield what is sent. Lines wake the loop, no thread waits; a window's are sent together."""
+    loop, woken = asyncio.get_running_loop(), asyncio.Event()
+
+    def wake() -> None:
+        with suppress(RuntimeError):  # the server has ended
+            loop.call_soon_threadsafe(loop.call_later, _LINGER_S, woken.set)
+
+    n_missed, sent_at, lines.on_news = 0, loop.time(), wake
     yield f"retry: {_RETRY_MS}\n\n"
     while not lines.is_closed:
-        line = await loop.run_in_executor(pool, lines.get, _WAIT_S)
-        text = ""
-        while line is not None:
-            text += _event(line)
-            line = lines.get(0)
+        text = "".join(map(_event, lines.lines(0)))
         if lines.n_dropped > n_missed:
             n_missed = lines.n_dropped
             text += f'event: missed\ndata: {{"n": {n_missed}}}\n\n'
-        if not text and time.monotonic() - sent_at >= heartbeat_s:
+        if not text and loop.time() - sent_at >= heartbeat_s:
             text = ": nothing new\n\n"
         if text:
-            sent_at = time.monotonic()
+            sent_at = loop.time()
             yield text
+        beat = loop.call_at(sent_at + heartbeat_s, woken.set)
+        await woken.wait()
+        beat.cancel()
+        woken.clear()
 
 
 def _event(line: JsonLine) -> str:
