@@ -99,11 +99,12 @@ class Witness:
 
     Attributes:
         n_comings: times that it has subscribed.
+        qos: with which the newest of each topic came.
     """
 
     def __init__(self, port: int, name: str = "witness", username: str | None = None) -> None:
         self._heard: list[tuple[str, bytes, bool]] = []
-        self.n_comings = 0
+        self.n_comings, self.qos = 0, dict[str, int]()
         self.client = Client(CallbackAPIVersion.VERSION2, name, protocol=MQTTv5)
         self.client.reconnect_delay_set(1, 1)
         if username is not None:
@@ -135,6 +136,7 @@ class Witness:
         self.n_comings += 1
 
     def _hear(self, client: Client, data: object, message: MQTTMessage) -> None:
+        self.qos[message.topic] = message.qos
         self._heard.append((message.topic, message.payload, message.retain))
 
 

@@ -233,6 +233,29 @@ def test_a_lost_node_is_offline_until_its_states_are_true_again(shared: Mosquitt
     relay.close()
 
 
+def test_presence_alone_waits_for_no_answer_and_is_said_again_when_it_was_lost(
+    shared: Mosquitto,
+) -> None:
+    relay = Relay(shared.port)
+    state, presence = (f"{NODE}/kitchen/siren/{leaf}" for leaf in ("state", "presence"))
+
+    def show(one: MqttOutput, value: float, is_so: Callable[[], object]) -> None:
+        heard = _heard("present", is_sounding=True, presence=value)
+        _wait_until_shown(one, is_so, [KITCHEN], [SIREN], [heard])
+
+    with _witness(shared.port, name="figures") as witness, output_to(relay.port) as one:
+        show(one, 0.5, lambda: witness.last(f"{NODE}/status") == "online")
+        one.deliver(owed(1))
+        wait_until(lambda: EVENTS in witness.qos)
+        assert (witness.qos[presence], witness.qos[state], witness.qos[EVENTS]) == (0, 1, 1)
+        relay.is_deaf = True
+        show(one, 0.9, lambda: one._held and one._held[presence] == b"0.9")  # as far as it knows
+        relay.is_deaf = False
+        relay.cut()
+        show(one, 0.9, lambda: witness.last(presence) == "0.9")
+    relay.close()
+
+
 def test_a_try_does_not_say_again_what_the_session_still_holds(shared: Mosquitto) -> None:
     relay = Relay(shared.port)
     hasty = replace(TIMING, answer_s=0.3)

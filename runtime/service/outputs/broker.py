@@ -249,8 +249,9 @@ class MqttOutput:
 
     def _keep(self, topic: str, payload: str) -> None:
         """Have the broker keep a payload, "" to keep it no more."""
-        # An "online" that was lost must not be said again before the states are true.
-        qos = 0 if topic == self._topics.status else 1
+        # An "online" that was lost must not be said again before the states are true; a presence
+        # that was lost with its connection is found missing at the next one.
+        qos = 0 if topic == self._topics.status or self._topics.is_presence(topic) else 1
         try:
             if self._connection.publish(topic, payload, retain=True, qos=qos) is None:
                 return

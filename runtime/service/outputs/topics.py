@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import lru_cache
 
 from listen_edge.printable import escaped
 from listen_edge.runtime.service.outputs import OutputError
@@ -65,16 +66,20 @@ class Topics:
 
     def of_source(self, source: str, leaf: str) -> str:
         """Return .../SOURCE/LEAF."""
-        return f"{self.root}/{_level(source)}/{leaf}"
+        return _path(self.root, source, leaf)
 
     def of_question(self, source: str, question: str, leaf: str) -> str:
         """Return .../SOURCE/QUESTION/LEAF."""
-        return f"{self.root}/{_level(source)}/{_level(question)}/{leaf}"
+        return _path(self.root, source, question, leaf)
 
     def is_state(self, topic: str) -> bool:
         """Return whether a retained topic is one that the node keeps, and may clear."""
         below = topic.removeprefix(f"{self.root}/")
         return below != topic and _STATE_LEAVES.fullmatch(below) is not None
+
+    def is_presence(self, topic: str) -> bool:
+        """Return whether a state of the node is a question's presence."""
+        return topic.endswith("/presence")
 
     def commanded_source(self, topic: str) -> str | None:
         """Return the source of a command topic, None where it is none."""
@@ -178,6 +183,12 @@ def moment(time: datetime) -> str:
 def compact_json(keys: Mapping[str, object]) -> str:
     """Return JSON without spaces, the same for the same keys."""
     return json.dumps(keys, separators=(",", ":"), allow_nan=False)
+
+
+@lru_cache(maxsize=4096)
+def _path(root: str, *levels: str) -> str:
+    """Return a topic; the same hundreds are asked for every second."""
+    return "/".join((root, *map(_level, levels)))
 
 
 def _level(text: str) -> str:
