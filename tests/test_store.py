@@ -124,6 +124,23 @@ def test_each_output_is_owed_every_phase_as_it_stood(store: Store) -> None:
         assert [one.seq for one in again.pending("phone")] == [3, 4]
 
 
+def test_an_output_that_is_owed_nothing_does_not_read_the_file(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert store.pending("mqtt") == []
+    begin(store)
+    (start,) = store.pending("mqtt")
+    store.delivered("mqtt", start.seq)
+    with monkeypatch.context() as patched:
+        patched.setattr(database.Database, "read", lambda *_: pytest.fail("the file is read"))
+        assert store.pending("mqtt") == []
+    end(store, begin(store, question="dog"))
+    owed = store.pending("mqtt")
+    assert [one.seq for one in owed] == [start.seq + 1, start.seq + 2]
+    store.tidy()
+    assert store.pending("mqtt") == owed  # as the file holds it
+
+
 def test_what_is_too_old_or_too_much_for_an_output_is_given_up(tmp_path: Path) -> None:
     now = [BEGAN]
     with Store(tmp_path / "events.db", None, clock=lambda: now[0]) as store:

@@ -46,6 +46,7 @@ class Database:
     def __init__(self, path: Path, *, is_reader: bool) -> None:
         self.path, self.is_reader = path, is_reader
         self.writing, self._reading = threading.Lock(), threading.Lock()
+        self._syncing = threading.Lock()
         self.unwritten = Unwritten()
         self.last_id = self.last_seq = self._synced_seq = 0
         self._problem: StoreError | None = None
@@ -131,7 +132,10 @@ class Database:
         """
         if seq <= self._synced_seq or self.is_reader:
             return
-        with suppress(OSError):  # a disk that fails tells so when it is written to
+        # One output syncs for all; a disk that fails tells so when it is written to.
+        with self._syncing, suppress(OSError):
+            if seq <= self._synced_seq:
+                return
             log = os.open(f"{self.path}-wal", os.O_RDONLY | os.O_CLOEXEC)
             try:
                 os.fsync(log)

@@ -285,6 +285,7 @@ class Store:
         What cannot be written or removed is tried again the next time, see take_problem.
         """
         self._history.keep()
+        self._outbox.forget()
         return self._database.upkeep(
             lambda: remove_what_is_too_much(
                 self._database, self.clips, self.retention, self._clock()
@@ -311,6 +312,8 @@ class Store:
         if phase is not None:
             self._outbox.owe(event, phase)
         self._database.write()
+        if phase is None:
+            self._outbox.forget()
         return event
 
     def _end(
