@@ -13,10 +13,11 @@ import time
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from listen_edge.runtime.service.outputs import OutputError
+from listen_edge.runtime.service.outputs import OutputError, posting
 from tests.http_receiver import Receiver, answered, receiver
 from tests.outputs import ListedOutbox, owed, running, wait_for
 from tests.webhooks import SECRET, SECRETS, refusal_of, webhook_to
@@ -124,6 +125,14 @@ def test_a_peer_that_misbehaves_costs_its_time_limit_at_most(kind: str) -> None:
         assert time.monotonic() - began < 2.0
         peer.is_over.set()
     assert not err.is_lasting
+
+
+def test_a_post_to_an_address_begins_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    with receiver() as peer:
+        webhook = webhook_to(peer.url)
+        monkeypatch.setattr(posting, "threading", SimpleNamespace(Lock=threading.Lock))
+        webhook.deliver(owed(1))
+        assert len(peer.requests) == 1
 
 
 def test_the_body_of_an_answer_is_not_read() -> None:

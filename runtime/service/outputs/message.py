@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
+from functools import lru_cache
 
 from listen_edge.lines.stored_event import StoredEventLine
 from listen_edge.runtime.service.records.types import Delivery
 
 
+@lru_cache(maxsize=16)  # all outputs are owed the same, at about the same time
 def stored_event_line(delivery: Delivery) -> str:
     """Return the JSON of a delivery, the same at every try; one line without its newline."""
     event = delivery.event

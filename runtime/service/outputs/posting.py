@@ -7,6 +7,8 @@ limit holds for the whole of it, and no package is added. A proxy of the environ
 from __future__ import annotations
 
 import http.client
+import io
+import ipaddress
 import socket
 import ssl
 import threading
@@ -58,8 +60,7 @@ class Poster:
         self._timeout_s, self._allow_private = timeout_s, allow_private
         self._lock = threading.Lock()  # of _socket
         self._socket: socket.socket | None = None
-        self._is_looking_up = False
-        self._is_late = self._is_over = False
+        self._is_looking_up = self._is_over = False
 
     @property
     def shown(self) -> str:
@@ -75,17 +76,12 @@ class Poster:
             OutputError: no answer in time, no connection, or no address that is allowed.
         """
         deadline = time.monotonic() + self._timeout_s
-        self._is_late = False
-        timer = threading.Timer(self._timeout_s, self._end_late)
-        timer.daemon = True
-        timer.start()
         try:
             self._connect(self._addresses(deadline), deadline)
-            return self._exchange(body, headers)
+            return self._exchange(body, headers, deadline)
         except (OSError, http.client.HTTPException) as err:
             raise self._told(err) from err
         finally:
-            timer.cancel()
             self._hold(None)
 
     def start(self) -> None:
@@ -113,7 +109,10 @@ class Poster:
             found.put(result)
 
         self._is_looking_up = True
-        threading.Thread(target=look_up, name="look-up", daemon=True).start()
+        if _is_address(self._host):
+            look_up()  # asks nobody
+        else:
+            threading.Thread(target=look_up, name="look-up", daemon=True).start()
         try:
             result = found.get(timeout=max(0.0, deadline - time.monotonic()))
         except Empty:
@@ -140,10 +139,10 @@ class Poster:
                 connected.connect(address)
                 break
             except OSError:
-                if k + 1 == len(addresses) or self._is_over or self._is_late:
+                if k + 1 == len(addresses) or self._is_over:
                     raise
         assert connected is not None
-        connected.settimeout(self._timeout_s)  # of one call; the timer ends them all
+        connected.settimeout(_left_s(deadline))
         if self._is_https:
             context = ssl.create_default_context()
             encrypted = context.wrap_socket(
@@ -152,9 +151,10 @@ class Poster:
             self._hold(encrypted)
             encrypted.do_handshake()
 
-    def _exchange(self, body: bytes, headers: Mapping[str, str]) -> Reply:
+    def _exchange(self, body: bytes, headers: Mapping[str, str], deadline: float) -> Reply:
         connection = http.client.HTTPConnection(self._host, self._port)
-        connection.sock = self._socket  # which may be encrypted
+        assert self._socket is not None
+        connection.sock = _Timed(self._socket, deadline)  # which may be encrypted
         ours = {"Host": self.shown, "Connection": "close"}
         connection.request("POST", self._path, body, {**headers, **ours})
         with connection.getresponse() as response:
@@ -166,7 +166,7 @@ class Poster:
             before, self._socket = self._socket, connected
             if before is not None:
                 before.close()
-        if connected is not None and (self._is_over or self._is_late):
+        if connected is not None and self._is_over:
             self._cut()
 
     def _cut(self) -> None:
@@ -176,14 +176,10 @@ class Poster:
                     # not SSLSocket's own, which would change what the other thread reads with
                     socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
-    def _end_late(self) -> None:
-        self._is_late = True
-        self._cut()
-
     def _told(self, err: Exception) -> OutputError:
         if self._is_over:
             return OutputError(f"{self.shown}: the service ends")
-        if self._is_late or isinstance(err, TimeoutError):
+        if isinstance(err, TimeoutError):
             return OutputError(f"{self.shown}: no answer within {self._timeout_s:g} s")
         if isinstance(err, ssl.SSLCertVerificationError):  # lasting? the clock may be yet to be set
             why = one_line(err.verify_message, 80)
@@ -192,6 +188,48 @@ class Poster:
             return OutputError(f"{self.shown}: an answer that is no HTTP ({type(err).__name__})")
         why = one_line(getattr(err, "strerror", None) or type(err).__name__, 80)
         return OutputError(f"{self.shown}: no connection ({why})")
+
+
+class _Timed(io.RawIOBase):
+    """What http.client needs of a socket, with a time limit for all of it.
+
+    A socket's own holds for one call, which a peer that sends a byte now and then never exceeds.
+    """
+
+    def __init__(self, connected: socket.socket, deadline: float) -> None:
+        self._socket, self._deadline = connected, deadline
+
+    def sendall(self, data: bytes) -> None:
+        rest = memoryview(data)
+        while rest:
+            self._socket.settimeout(_left_s(self._deadline))
+            rest = rest[self._socket.send(rest) :]
+
+    def makefile(self, mode: str) -> io.BufferedReader:
+        return io.BufferedReader(_Timed(self._socket, self._deadline))
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self._socket.settimeout(_left_s(self._deadline))
+        return self._socket.recv_into(buffer)
+
+
+def _left_s(deadline: float) -> float:
+    """Return the seconds until then; TimeoutError where there are none."""
+    left_s = deadline - time.monotonic()
+    if left_s <= 0:
+        raise TimeoutError
+    return left_s
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _retry_after_s(text: str) -> float | None:
