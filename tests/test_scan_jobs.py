@@ -8,7 +8,7 @@ import resource
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,14 @@ from hypothesis import strategies as st
 
 from listen_edge.errors import BundleError, ListenEdgeError
 from listen_edge.runtime.archive import cluster
+from listen_edge.runtime.archive import plan as planning
 from listen_edge.runtime.archive.engines import Engines
 from listen_edge.runtime.archive.job import Job, begin
 from listen_edge.runtime.archive.listing.inputs import ListingOptions, list_recordings
+from listen_edge.runtime.archive.piece import Hearer, Progress
 from listen_edge.runtime.archive.plan import plan
 from listen_edge.runtime.archive.rows import LISTED
-from listen_edge.runtime.archive.run import remaining, run
+from listen_edge.runtime.archive.run import planned, remaining, run
 from listen_edge.runtime.archive.scan_config import ScanConfig
 from listen_edge.runtime.listening.window import Window
 from tests.archives import (
@@ -68,6 +70,36 @@ def test_a_cluster_that_dies_is_one_line(
             run(job, asked, FAKE, left, hear_all, lambda _: None)  # type: ignore[arg-type]
     assert len(str(found.value).splitlines()) == 1
     assert not list((tmp_path / "out").rglob("part-*"))
+
+
+def test_workers_take_the_longest_first_and_leave_nothing_half_written(
+    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planning, "_bounds", lambda n_bytes, n_files: (1, 1))
+    monkeypatch.setattr(cluster, "_drive", _hears)
+    listing, asked = list_recordings([archive], ListingOptions()).table, config()
+    told: list[Progress] = []
+    with begin(tmp_path / "out", asked.describe(), listing) as job:
+        left = remaining(job, asked.hop_s)
+        hear_all = cluster.on_ray(job, asked, cluster.Workers(2), told.append)
+        run(job, asked, FAKE, left, hear_all, told.append)  # type: ignore[arg-type]
+    sizes = [one.n_bytes for one in told]
+    assert len(sizes) == 6 and sizes == sorted(listing["n_bytes"].to_pylist(), reverse=True)
+    assert not list((tmp_path / "out").rglob(".*.parquet"))
+
+
+def _hears(telling: Any, folder: str, asked: ScanConfig, _: Any, numbers: list[int]) -> None:
+    """Hear as a driver's workers do, of which one was killed in the midst of a part."""
+    job = Job(Path(folder))
+    tasks = planned(job, asked.hop_s)
+    (job.folder / "recordings").mkdir()
+    (job.folder / "recordings/.1.part-000000.parquet").write_bytes(b"PAR1")
+    with Engines(ScanEngine, 1, QUESTIONS) as engines:  # type: ignore[arg-type]
+        for number in numbers:
+            done: list[Progress] = []
+            Hearer(job, asked, engines, done.append).hear(tasks[number])
+            telling.send({"task": number, **asdict(done[0])})
+    telling.send(None)
 
 
 def test_a_done_scan_hears_nothing_again(archive: Path, tmp_path: Path) -> None:

@@ -39,8 +39,7 @@ class Remaining:
 
 def remaining(job: Job, hop_s: float) -> Remaining:
     """Return what is left of a job, planned when it is new; what a killed worker left is freed."""
-    for path in job.folder.rglob(".*.parquet"):  # nobody writes them any more
-        path.unlink(missing_ok=True)
+    _sweep(job)
     tasks, done = planned(job, hop_s), job.done()
     open_tasks = [task for task in tasks if task.piece not in done]
     spans: dict[int, list[Task]] = defaultdict(list)
@@ -92,7 +91,14 @@ def run(
             if not unheard[task.piece]:
                 tell(join(job, config, bundle, left.spans[task.piece]))
     shutil.rmtree(job.folder / SPANS, ignore_errors=True)
+    _sweep(job)  # of workers that were killed, and whose tasks others did
     return job.write_failed()
+
+
+def _sweep(job: Job) -> None:
+    """Delete what is half-written, and by nobody any more."""
+    for path in job.folder.rglob(".*.parquet"):
+        path.unlink(missing_ok=True)
 
 
 def _heard_spans(left: Remaining) -> Iterator[Task]:
