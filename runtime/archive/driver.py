@@ -125,7 +125,8 @@ def _cluster(workers: Workers) -> Iterator[int]:
     except (OSError, OverflowError, RuntimeError, ValueError, ray.exceptions.RayError) as err:
         raise ListenEdgeError(
             f"--address {where}: no Ray cluster can be joined ({one_line(err)}); start one with "
-            "`ray start --head`, of the same versions of Ray and Python"
+            "`ray start --head`, of the same versions of Ray and Python; one that asks for a token "
+            "wants RAY_AUTH_MODE=token here"
         ) from err
     try:
         yield _room(workers)
