@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
 
+from listen_edge.cli.options import together
 from listen_edge.errors import ListenEdgeError
 from listen_edge.printable import printable
 from listen_edge.runtime.measure.mining_config import MiningConfig
@@ -49,38 +50,31 @@ class Reviewing(NamedTuple):
         return MiningConfig(self.least, self.per_question)
 
 
-def review_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of what is done with a scan; INPUT may be left out with them."""
-    for option in reversed(
-        (
-            click.option(
-                "--sample",
-                type=int,
-                help="Clips of each question to check by hand, into OUT/review; verdicts that are "
-                "there already are told as precision and recall.",
-            ),
-            click.option("--seed", default=0, show_default=True, help="Of --sample."),
-            click.option(
-                "--mine",
-                type=click.Path(file_okay=False, path_type=Path),
-                help="Folder to write: windows with sounds that the recordings do not hold.",
-            ),
-            click.option(
-                "--least",
-                default=MiningConfig.least,
-                show_default=True,
-                help="Of --mine: presence from which a window is wrongly sure.",
-            ),
-            click.option(
-                "--per-question",
-                default=MiningConfig.per_question,
-                show_default=True,
-                help="Of --mine: windows of a question and recording, at most.",
-            ),
-        )
-    ):
-        command = option(command)
-    return command
+# Of what is done with a scan; INPUT may be left out with --sample and --mine.
+review_options = together(
+    click.option(
+        "--sample",
+        type=int,
+        help="Clips of each question to check by hand, into OUT/review; verdicts that are there "
+        "already are told as precision and recall.",
+    ),
+    click.option("--seed", default=0, help="Of --sample."),
+    click.option(
+        "--mine",
+        type=click.Path(file_okay=False, path_type=Path),
+        help="Folder to write: windows with sounds that the recordings do not hold.",
+    ),
+    click.option(
+        "--least",
+        default=MiningConfig.least,
+        help="Of --mine: presence from which a window is wrongly sure.",
+    ),
+    click.option(
+        "--per-question",
+        default=MiningConfig.per_question,
+        help="Of --mine: windows of a question and recording, at most.",
+    ),
+)
 
 
 def review(out: Path, wanted: Reviewing, questions: Sequence[str]) -> int:
