@@ -80,9 +80,10 @@ def run(
     Raises:
         ListenEdgeError: the job cannot be written to; what is done is kept.
     """
-    unheard = {piece: {task.span for task in of} for piece, of in left.spans.items()}
-    for task in _heard_spans(left):
-        unheard[task.piece].discard(task.span)
+    unheard: dict[int, set[int]] = {piece: set() for piece in left.spans}
+    for task in left.tasks:
+        if task.span is not None:
+            unheard[task.piece].add(task.span)
     for piece in [piece for piece, spans in unheard.items() if not spans]:
         tell(join(job, config, bundle, left.spans[piece]))
     for task in hear_all(left.tasks) if left.tasks else ():
@@ -99,13 +100,6 @@ def _sweep(job: Job) -> None:
     """Delete what is half-written, and by nobody any more."""
     for path in job.folder.rglob(".*.parquet"):
         path.unlink(missing_ok=True)
-
-
-def _heard_spans(left: Remaining) -> Iterator[Task]:
-    """Yield the spans that an earlier run has heard."""
-    todo = {(task.piece, task.span) for task in left.tasks}
-    for of in left.spans.values():
-        yield from (task for task in of if (task.piece, task.span) not in todo)
 
 
 def in_process(job: Job, config: ScanConfig, n_threads: int, tell: Tell) -> HearAll:
